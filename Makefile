@@ -1,0 +1,34 @@
+# Everything a new machine needs is Python 3.11 and make: every target sets up its own environment first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed ## create .venv and install Rejoinder with its test tools
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,whisper,llm]'
+	touch $@
+
+demo: install ## hear and answer real recorded customers of the example cafe
+	$(BIN)/rejoinder demo
+
+check: install ## lint and type-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check ## lint, type-check and run every test
+	$(BIN)/pytest
+
+bench: install ## measure latency, speed, memory and accuracy; writes benchmarks/results.json
+	$(BIN)/python -m benchmarks.run
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

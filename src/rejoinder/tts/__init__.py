@@ -1,0 +1,1 @@
+"""Speech synthesis: the reply's words to audio, clause by clause."""

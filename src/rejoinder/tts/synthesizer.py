@@ -1,0 +1,22 @@
+"""What a synthesizer is."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from rejoinder.events import Samples
+
+
+class Synthesizer(Protocol):
+    """Turns words into audio. Synchronous and safe to call from several threads at once."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of what `synthesize` yields."""
+        ...
+
+    def synthesize(self, text: str) -> Iterator[Samples]:
+        """Yield the audio of `text`, clause by clause, each as soon as it is there.
+
+        `text` is as a person would write it: numbers, money and codes are expanded and terms pronounced inside.
+        """
+        ...
