@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rejoinder.assistant import Assistant as Assistant
-    from rejoinder.assistant import Reply as Reply
+    from rejoinder.assistant import SpokenReply as SpokenReply
     from rejoinder.domain import Domain as Domain
     from rejoinder.errors import RejoinderError as RejoinderError
     from rejoinder.session import Session as Session
@@ -19,11 +19,11 @@ _HOMES = {
     "Assistant": "rejoinder.assistant",
     "Domain": "rejoinder.domain",
     "RejoinderError": "rejoinder.errors",
-    "Reply": "rejoinder.assistant",
     "Session": "rejoinder.session",
+    "SpokenReply": "rejoinder.assistant",
 }
 
-__all__ = ["Assistant", "Domain", "RejoinderError", "Reply", "Session", "__version__"]
+__all__ = ["Assistant", "Domain", "RejoinderError", "Session", "SpokenReply", "__version__"]
 
 
 def __getattr__(name: str) -> object:

@@ -72,8 +72,12 @@ class TurnEnded:
     confidence: float
     speech_end_s: float
     at_s: float
-    draft_hit: bool
+    draft_hit: bool = False
     """Whether the reply that follows was already there."""
+    continues: bool = False
+    """These words begin with those of the turn before, which was taken to be over too soon."""
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    """Wall-clock seconds of each stage: "recognize", "understand", "respond", "wait"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,14 @@ class ReplyStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyContinued:
+    """More words of a reply that is still being thought of (a language model's)."""
+
+    text: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyAudio:
     """A piece of the reply's audio; the first one of a turn tells how long after the decision it came."""
 
@@ -106,10 +118,15 @@ class ReplyAudio:
 
 @dataclass(frozen=True, slots=True)
 class ReplyDone:
-    """The reply was handed over whole, or the caller interrupted it."""
+    """The reply was handed over whole, or the caller interrupted it.
+
+    Audio is made faster than it is heard, so an interruption can still follow a reply that was handed over whole.
+    """
 
     interrupted: bool
     at_s: float
+    heard_s: float = 0.0
+    """For an interruption: how much of the reply's audio was heard by then, as far as the audio clock tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +170,7 @@ Event: TypeAlias = (
     | TurnEnded
     | Understood
     | ReplyStarted
+    | ReplyContinued
     | ReplyAudio
     | ReplyDone
     | BackchannelHeard

@@ -1,0 +1,535 @@
+"""One caller: drafts while they speak, commit when they stop, barge-in when they do not wait.
+
+Audio goes in with `feed`, events come out of `next_event`. The clock is the audio received. Models run on the threads
+of `Workers`; everything else happens on the event loop, which owns all state here.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+from rejoinder import dialogue, turns
+from rejoinder.asr.recognizer import Bias, BiasPhrase, Transcript, n_stable_words
+from rejoinder.dialogue import DialogueState
+from rejoinder.errors import AudioError
+from rejoinder.events import (
+    ActionRun,
+    BackchannelHeard,
+    Completion,
+    Event,
+    PartialTranscript,
+    ReplyAudio,
+    ReplyContinued,
+    ReplyDone,
+    ReplyStarted,
+    Samples,
+    SessionEnded,
+    SpeechStarted,
+    StageFailed,
+    TurnEnded,
+    Understood,
+)
+from rejoinder.nlu.backchannels import is_backchannel
+from rejoinder.pipeline import Draft, Pipeline
+from rejoinder.speech import Speech
+from rejoinder.turns import TurnOptions, TurnState
+from rejoinder.vad import CHUNK_S, CHUNK_SAMPLES, Vad
+from rejoinder.workers import Workers
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How a session behaves."""
+
+    turns: TurnOptions = field(default_factory=TurnOptions)
+    drafts: bool = True
+    """Work out and synthesize the reply ahead; off, that is done after the end of the turn."""
+    lockstep: bool = False
+    """Finish each piece of work before taking more audio: the same result at any pace, for tests and evaluation."""
+    partial_interval_s: float = 0.3
+    """Least time between two recognitions of a caller who is speaking."""
+    barge_in: bool = True
+    """Whether the caller can interrupt; off for a line whose echo is not cancelled."""
+    interruption_s: float = 0.9
+    """Words this long over a reply interrupt it whatever they are; shorter ones unless they are a backchannel."""
+    reopen_s: float = 0.9
+    """A caller who goes on this soon after their last word had not finished: their turn is taken up again."""
+    unclear_s: float = 1.0
+    """Speech this long without a recognized word is answered with "Sorry?"; anything shorter was a noise."""
+    idle_s: float = 10.0
+    """Silence after a reply until the caller is asked whether they are still there."""
+    n_idle_prompts: int = 2
+    """How often that is asked before the session ends."""
+    greet: bool = False
+    """Begin with the domain's greeting."""
+    stage_timeout_s: float = 15.0
+    """When a stage counts as hung."""
+    reply_ahead_s: float = 30.0
+    """How much of a reply's audio may wait to be taken before its synthesis pauses."""
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """What the caller is saying: grows with each chunk until it is committed."""
+
+    state: DialogueState
+    """Where the conversation stood before it."""
+    chunks: list[Samples] = field(default_factory=list)
+    began_s: float = 0.0
+    speech_end_s: float = 0.0
+    over_reply: bool = False
+    """Whether it began while the assistant was speaking."""
+    continues: "_Turn | None" = None
+    """The turn that was taken to be over, when this is the rest of it."""
+    hypothesis: Transcript = field(default_factory=lambda: Transcript(""))
+    n_heard: int = 0
+    """Samples that the hypothesis covers."""
+    completion: Completion | None = None
+    draft: Draft | None = None
+    speech: Speech | None = None
+    partial: "asyncio.Task[None] | None" = None
+    partial_due_s: float = 0.0
+    pause: "asyncio.Task[None] | None" = None
+    """The work on all words before the pause that is going on; None while they speak."""
+    recognize_s: float = 0.0
+    acted: bool = False
+    """Whether an action ran: such a turn is not taken up again."""
+
+    @property
+    def adds_words(self) -> bool:
+        """Whether anything was said beyond the turn that this one takes up again."""
+        text = self.hypothesis.text
+        return bool(text) and (self.continues is None or text != self.continues.hypothesis.text)
+
+
+class Session:
+    """One live conversation. Made by `Assistant.session()`; use it with `async with`."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        workers: Workers,
+        vad: Vad,
+        *,
+        options: SessionOptions | None = None,
+        state: DialogueState | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._workers = workers
+        self._vad = vad
+        self._options = options or SessionOptions()
+        self._state = state or DialogueState()
+        self._bias: Bias | None = None
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._waiting_audio_s = 0.0
+        self._audio_taken = asyncio.Event()
+        self._now_s = 0.0
+        self._rest = np.zeros(0, np.float32)
+        self._recent: deque[Samples] = deque(maxlen=round(turns.PRE_ROLL_S / CHUNK_S))
+        self._turn_state = TurnState()
+        self._turn: _Turn | None = None
+        self._last: _Turn | None = None
+        self._commits: set[asyncio.Task[None]] = set()
+        self._commit_order = asyncio.Lock()
+        self._reply: asyncio.Task[None] | None = None
+        self._reply_began_s = 0.0
+        self._playing_until_s = 0.0
+        self._n_idle = 0
+        self._closed = False
+
+    # What transports call.
+
+    async def __aenter__(self) -> "Session":
+        if self._options.greet:
+            self._state, reply = dialogue.greet(self._pipeline.domain, self._state)
+            self._say(reply)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def state(self) -> DialogueState:
+        """Where the conversation stands; another session can go on from there."""
+        return self._state
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a reply is being handed over or, as far as the audio clock tells, still being heard."""
+        return self._now_s < self._playing_until_s or (self._reply is not None and not self._reply.done())
+
+    async def feed(self, frame: Samples) -> None:
+        """Take the caller's next audio: float32 mono in [-1, 1], shape (n_samples,), any length, at SAMPLE_RATE."""
+        if self._closed:
+            return
+        if frame.ndim != 1 or frame.dtype != np.float32:
+            raise AudioError(f"a frame must be float32 of shape (n_samples,), not {frame.dtype} of shape {frame.shape}")
+        audio = np.concatenate([self._rest, np.nan_to_num(frame, nan=0.0, posinf=1.0, neginf=-1.0)])
+        n_whole = len(audio) // CHUNK_SAMPLES * CHUNK_SAMPLES
+        self._rest = audio[n_whole:]
+        for start in range(0, n_whole, CHUNK_SAMPLES):
+            self._hear(audio[start : start + CHUNK_SAMPLES])
+            if self._options.lockstep:
+                await self.settle()
+            elif n_whole > CHUNK_SAMPLES:
+                await asyncio.sleep(0)  # a long frame must not hold up other callers
+
+    async def next_event(self, timeout_s: float | None = None) -> Event:
+        """The next event; raises `TimeoutError` when none comes within `timeout_s`."""
+        event = await asyncio.wait_for(self._events.get(), timeout_s)
+        if isinstance(event, ReplyAudio):
+            self._waiting_audio_s -= len(event.samples) / event.sample_rate
+            self._audio_taken.set()
+        return event
+
+    async def events(self) -> AsyncIterator[Event]:
+        """All events until the session ends."""
+        while True:
+            event = await self.next_event()
+            yield event
+            if isinstance(event, SessionEnded):
+                return
+
+    def submit_text(self, text: str) -> None:
+        """Take a typed turn instead of a spoken one."""
+        self.interrupt()
+        turn = _Turn(self._state, began_s=self._now_s, speech_end_s=self._now_s)
+        turn.hypothesis = Transcript(text.strip(), confidence=1.0)
+        self._commit(turn)
+
+    async def set_bias(self, phrases: Sequence[BiasPhrase]) -> None:
+        """Expect these phrases instead of the domain's, from the next recognition on; none: the domain's again."""
+        self._bias = await self._run(lambda: self._pipeline.recognizer.compile_bias(phrases)) if phrases else None
+
+    def interrupt(self) -> None:
+        """Stop the reply, as when the caller speaks over it."""
+        if not self.speaking:
+            return
+        if self._reply is not None:
+            self._reply.cancel()
+        heard_s = max(0.0, min(self._now_s, self._playing_until_s) - self._reply_began_s)
+        self._playing_until_s = self._now_s
+        self._emit(ReplyDone(interrupted=True, at_s=self._now_s, heard_s=heard_s))
+
+    def playback_ended(self) -> None:
+        """For transports that know it: the caller has now heard all that was sent."""
+        self._playing_until_s = min(self._playing_until_s, self._now_s)
+
+    async def settle(self) -> None:
+        """Wait until all work that was begun is done, short of what waits for its audio to be taken."""
+        while under_way := self._under_way():
+            await asyncio.wait(under_way, timeout=0.01)  # a reply may come to wait for the transport meanwhile
+
+    async def close(self, reason: str = "closed") -> None:
+        """End the session; work under way is dropped, but an action that has begun is waited for."""
+        if self._closed:
+            return
+        self._closed = True
+        async with self._commit_order:
+            dropped = [task for task in self._tasks() if task is not asyncio.current_task()]
+        for task in dropped:
+            task.cancel()
+        await asyncio.gather(*dropped, return_exceptions=True)
+        self._emit(SessionEnded(reason, self._now_s))
+
+    # Hearing.
+
+    def _hear(self, chunk: Samples) -> None:
+        """Take one chunk, of shape (CHUNK_SAMPLES,)."""
+        self._now_s += CHUNK_S
+        self._recent.append(chunk)
+        if self._turn is not None:
+            self._turn.chunks.append(chunk)
+        completion = self._turn.completion if self._turn else None
+        # Without echo cancellation, what is heard during a reply is the reply.
+        probability = self._vad(chunk) if self._options.barge_in or not self.speaking else 0.0
+        self._turn_state, happened = turns.step(
+            self._turn_state,
+            probability,
+            options=self._options.turns,
+            completion=completion,
+            replying=self.speaking,
+        )
+        for event in happened:
+            match event:
+                case turns.SpeechBegan(at_s=at_s):
+                    self._begin_turn(at_s)
+                case turns.SpeechPaused(speech_end_s=speech_end_s) if self._turn:
+                    self._turn.speech_end_s = speech_end_s
+                    self._turn.pause = asyncio.create_task(self._work_on_pause(self._turn))
+                case turns.SpeechResumed() if self._turn:
+                    self._turn.pause = self._turn.completion = None
+                case turns.TurnOver(speech_end_s=speech_end_s) if self._turn:
+                    self._turn.speech_end_s = speech_end_s
+                    self._commit(self._turn)
+                    self._turn = None
+        if self._turn is None:
+            self._mind_the_silence()
+        elif self._turn.pause is None:
+            self._look_ahead(self._turn)
+
+    def _begin_turn(self, at_s: float) -> None:
+        """Open a turn with the audio kept from before its speech was sure."""
+        self._n_idle = 0
+        turn = _Turn(self._state, list(self._recent), at_s, self._now_s, over_reply=self.speaking)
+        turn.partial_due_s = self._now_s + self._options.partial_interval_s / 2
+        last = self._last
+        if last is not None and not last.acted and at_s - last.speech_end_s <= self._options.reopen_s:
+            known = {id(chunk) for chunk in last.chunks}
+            turn.chunks = [*last.chunks, *(chunk for chunk in turn.chunks if id(chunk) not in known)]
+            turn.continues, turn.state, turn.hypothesis = last, last.state, last.hypothesis
+        self._turn = turn
+        self._emit(SpeechStarted(at_s))
+
+    def _look_ahead(self, turn: _Turn) -> None:
+        """Recognize what has been said so far, if it is time and a thread is free."""
+        if self._now_s < turn.partial_due_s or (turn.partial is not None and not turn.partial.done()):
+            return
+        if turn.over_reply or self._options.lockstep or not self._workers.busy:
+            turn.partial = asyncio.create_task(self._work_on_partial(turn))
+
+    async def _work_on_partial(self, turn: _Turn) -> None:
+        """Recognize a turn that goes on; when it could be whole, work out its reply already."""
+        started = time.perf_counter()
+        if await self._recognize(turn) and turn is self._turn:
+            if turn.over_reply and self._options.barge_in and self._interrupts(turn):
+                self.interrupt()
+            if self._options.drafts and turn.pause is None:
+                await self._draft(turn, only_if=Completion.COMPLETE)
+        # A long utterance on a busy machine: recognition takes a third of the time at most.
+        took_s = time.perf_counter() - started
+        turn.partial_due_s = self._now_s + max(self._options.partial_interval_s, 2 * took_s)
+
+    async def _work_on_pause(self, turn: _Turn) -> None:
+        """Recognize all words up to a pause, tell endpointing what they mean, and have the reply ready."""
+        this = turn.pause
+        if turn.partial is not None and not turn.partial.done():
+            await asyncio.wait([turn.partial])
+        if await self._recognize(turn) and turn.pause is this:
+            await self._draft(turn)
+
+    async def _recognize(self, turn: _Turn) -> bool:
+        """Bring the hypothesis up to date; False when recognition failed."""
+        samples, earlier, bias = np.concatenate(turn.chunks), turn.hypothesis, self._bias
+        started = time.perf_counter()
+        heard = await self._try(
+            "recognition", self._run(lambda: self._pipeline.recognize(samples, bias=bias, earlier=earlier))
+        )
+        turn.recognize_s = time.perf_counter() - started
+        if heard is None or len(samples) < turn.n_heard:  # a later look was faster
+            return False
+        turn.hypothesis, turn.n_heard = heard, len(samples)
+        if heard.text != earlier.text:
+            self._emit(PartialTranscript(heard.text, n_stable_words(earlier.text, heard.text), self._now_s))
+        return True
+
+    async def _draft(self, turn: _Turn, *, only_if: Completion | None = None) -> None:
+        """Work out the reply to the words so far and, unless drafts are off, the beginning of its audio."""
+        this, heard = turn.pause, turn.hypothesis
+        draft = await self._try("understanding", self._run(lambda: self._pipeline.draft(heard, turn.state)))
+        if draft is None or turn.pause is not this:
+            return
+        if this is not None:
+            turn.completion = draft.understanding.completion
+        if only_if not in (None, draft.understanding.completion):
+            return
+        if turn.speech is None or turn.draft is None or turn.draft.reply.text != draft.reply.text:
+            turn.speech = self._speech(draft.reply.text) if self._options.drafts else None
+        turn.draft = draft
+        if turn.speech is not None:
+            await self._try("synthesis", turn.speech.prepare())
+
+    def _interrupts(self, turn: _Turn) -> bool:
+        """Whether words over a reply are meant to stop it."""
+        if not turn.adds_words:
+            return False
+        return not self._is_backchannel(turn, spoken_s=self._now_s - turn.began_s)
+
+    def _is_backchannel(self, turn: _Turn, *, spoken_s: float) -> bool:
+        """Whether the words only say "go on"; an "uh-huh" to a question that wants a yes is an answer."""
+        if not turn.over_reply or turn.state.confirming or spoken_s >= self._options.interruption_s:
+            return False
+        return is_backchannel(turn.hypothesis.text)
+
+    # Answering.
+
+    def _commit(self, turn: _Turn) -> None:
+        """The caller is done: answer, off the path of their audio."""
+        task = asyncio.create_task(self._answer(turn, time.perf_counter()))
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+
+    async def _answer(self, turn: _Turn, decided: float) -> None:
+        """Commit a turn: from here on it changes the state, runs its action, and is spoken."""
+        ready = turn.pause is not None and turn.pause.done() and turn.speech is not None
+        async with self._commit_order:
+            await self._hear_out(turn)
+            if self._was_nothing(turn):
+                return
+            draft, drafted = await self._final_draft(turn)
+            self.interrupt()
+            self._last = turn
+            timings_s = {"recognize": turn.recognize_s, **draft.took_s, "wait": time.perf_counter() - decided}
+            heard = draft.transcript
+            self._emit(
+                TurnEnded(
+                    heard.text,
+                    heard.confidence,
+                    turn.speech_end_s,
+                    self._now_s,
+                    draft_hit=ready and drafted,
+                    continues=turn.continues is not None,
+                    timings_s=timings_s,
+                )
+            )
+            self._emit(Understood(draft.understanding, self._now_s))
+            if draft.reply.action is not None:
+                draft = await self._act(turn, draft)
+            self._state = draft.state
+            more = await self._free_answer(draft)
+            if more is not None and (first := await self._next_clause(more)) is not None:
+                reply = replace(draft.reply, text=first)
+                draft, drafted = replace(draft, reply=reply), False
+                self._state = replace(self._state, last_reply=first)
+            speech = turn.speech if drafted and turn.speech else self._speech(draft.reply.text)
+            self._reply = asyncio.create_task(self._speak(draft.reply, speech, decided, more))
+
+    async def _hear_out(self, turn: _Turn) -> None:
+        """Have the transcript of the whole turn."""
+        if turn.pause is not None:
+            await asyncio.wait([turn.pause])
+        if turn.chunks and (turn.pause is None or not self._options.drafts):
+            await self._recognize(turn)
+
+    def _was_nothing(self, turn: _Turn) -> bool:
+        """Whether there is nothing to answer: a noise, or a backchannel over a reply."""
+        spoken_s = turn.speech_end_s - turn.began_s
+        if not turn.hypothesis.text:
+            return turn.over_reply or spoken_s < self._options.unclear_s
+        if not turn.adds_words:
+            return True
+        if self._is_backchannel(turn, spoken_s=spoken_s):
+            self._emit(BackchannelHeard(turn.hypothesis.text, self._now_s))
+            return True
+        return False
+
+    async def _final_draft(self, turn: _Turn) -> tuple[Draft, bool]:
+        """The draft that answers the turn's very words, and whether it was there already."""
+        if turn.continues is None and turn.state is not self._state:  # the turn before was committed meanwhile
+            turn.state, turn.draft = self._state, None
+        if self._options.drafts and turn.draft is not None and turn.draft.transcript is turn.hypothesis:
+            return turn.draft, True
+        heard = turn.hypothesis
+        draft = await self._try("understanding", self._run(lambda: self._pipeline.draft(heard, turn.state)))
+        return draft or self._pipeline.apology(heard, turn.state), False
+
+    async def _act(self, turn: _Turn, draft: Draft) -> Draft:
+        """Run the action of a committed turn; the draft that comes back says how it went."""
+        assert draft.reply.action is not None
+        action = draft.reply.action
+        turn.acted = True
+        started = time.perf_counter()
+        timeout_s = action.timeout_s + self._options.stage_timeout_s
+        done = await self._try("action", self._run(lambda: self._pipeline.finish(draft), timeout_s=timeout_s))
+        finished, ok = done or (self._pipeline.apology(draft.transcript, draft.state), False)
+        self._emit(ActionRun(action.name, ok, time.perf_counter() - started, self._now_s))
+        return finished
+
+    def _say(self, reply: dialogue.Reply) -> None:
+        """Speak unasked: a greeting, an idle prompt."""
+        self._reply = asyncio.create_task(self._speak(reply, self._speech(reply.text), time.perf_counter()))
+
+    async def _free_answer(self, draft: Draft) -> Iterator[str] | None:
+        """The language model's words, where there is one and the domain has none."""
+        if self._pipeline.llm is None:
+            return None
+        return await self._try("language model", self._run(lambda: self._pipeline.free_answer(draft)))
+
+    async def _next_clause(self, more: Iterator[str]) -> str | None:
+        return await self._try("language model", self._run(lambda: next(more, None)))
+
+    async def _speak(
+        self, reply: dialogue.Reply, speech: Speech, decided: float, more: Iterator[str] | None = None
+    ) -> None:
+        """Say a reply, and whatever `more` adds to it."""
+        self._reply_began_s = self._now_s
+        self._emit(ReplyStarted(reply.text, self._now_s, reply.source))
+        await self._hand_over(speech, decided)
+        while more is not None and (clause := await self._next_clause(more)) is not None:
+            self._emit(ReplyContinued(clause, self._now_s))
+            self._state = replace(self._state, last_reply=f"{self._state.last_reply} {clause}")
+            await self._hand_over(self._speech(clause))
+        self._emit(ReplyDone(interrupted=False, at_s=self._now_s))
+        if reply.ends:
+            await self.close(reply.ends)
+
+    async def _hand_over(self, speech: Speech, decided: float | None = None) -> None:
+        """Emit audio clause by clause, no further ahead than the transport takes it."""
+        while (samples := await self._try("synthesis", speech.take())) is not None:
+            while self._waiting_audio_s > self._options.reply_ahead_s:
+                self._audio_taken.clear()
+                await self._audio_taken.wait()
+            decision_s, decided = time.perf_counter() - decided if decided else None, None
+            sample_rate = self._pipeline.synthesizer.sample_rate
+            length_s = len(samples) / sample_rate
+            self._waiting_audio_s += length_s
+            self._playing_until_s = max(self._playing_until_s, self._now_s) + length_s
+            self._emit(ReplyAudio(samples, sample_rate, self._now_s, decision_s))
+
+    def _mind_the_silence(self) -> None:
+        """Ask a caller who has gone quiet whether they are there, and give up in the end."""
+        if self._playing_until_s == 0.0 or self.speaking or self._commits:
+            return
+        quiet_since_s = max(self._playing_until_s, self._last.speech_end_s if self._last else 0.0)
+        if self._now_s - quiet_since_s < self._options.idle_s:
+            return
+        self._n_idle += 1
+        self._playing_until_s = self._now_s
+        if self._n_idle > self._options.n_idle_prompts:
+            task = asyncio.create_task(self.close("idle"))
+            self._commits.add(task)
+            task.add_done_callback(self._commits.discard)
+        else:
+            self._state, reply = dialogue.idle(self._pipeline.domain, self._state)
+            self._say(reply)
+
+    # Small things.
+
+    def _speech(self, text: str) -> Speech:
+        return Speech(self._pipeline.synthesize(text), self._run)
+
+    def _emit(self, event: Event) -> None:
+        self._events.put_nowait(event)
+
+    def _run(self, call: Callable[[], Result], *, timeout_s: float | None = None) -> Coroutine[None, None, Result]:
+        return self._workers.run(call, timeout_s=timeout_s or self._options.stage_timeout_s)
+
+    async def _try(self, stage: str, work: Awaitable[Result]) -> Result | None:
+        """The work's result, or None after saying that the stage failed: the session goes on."""
+        try:
+            return await work
+        except Exception as error:
+            # Only the kind of error is said: a message may quote what the caller said.
+            message = "took too long" if isinstance(error, TimeoutError) else type(error).__name__
+            logger.warning("%s failed: %s", stage, message)
+            self._emit(StageFailed(stage, message, self._now_s))
+            return None
+
+    def _tasks(self) -> list["asyncio.Task[None]"]:
+        """All work under way."""
+        hearing = [self._turn.partial, self._turn.pause] if self._turn else []
+        return [task for task in (*self._commits, *hearing, self._reply) if task is not None and not task.done()]
+
+    def _under_way(self) -> list["asyncio.Task[None]"]:
+        """All work under way that will end by itself: not a reply that waits for the transport."""
+        held = self._waiting_audio_s > self._options.reply_ahead_s
+        return [task for task in self._tasks() if not (held and task is self._reply)]
