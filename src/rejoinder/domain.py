@@ -45,6 +45,8 @@ class Choice:
 
     value: str
     forms: tuple[str, ...]
+    sounds_like: tuple[str, ...] = ()
+    """The forms that no caller says but a recognizer writes; they stand in `forms` too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,12 @@ class Replies:
     idle: tuple[str, ...] = ("Are you still there?",)
     goodbye: tuple[str, ...] = ("Goodbye.",)
     thanks: tuple[str, ...] = ("You're welcome.",)
+    help: tuple[str, ...] = ("Say what you need in your own words, or say repeat, cancel, or talk to a person.",)
+    nothing_to_cancel: tuple[str, ...] = ("There is nothing left to cancel. What can I do for you?",)
+    again: tuple[str, ...] = ("Sorry, I didn't get that. {question}",)
+    """When the answer to a question was not understood; `{question}` is that question."""
+    resume: tuple[str, ...] = ("So, {question}",)
+    """After something else was answered in the middle of a question; `{question}` is that question."""
 
 
 @dataclass(frozen=True, slots=True)
