@@ -1,0 +1,52 @@
+"""The recordings that benchmarks and tests use: those that ship, and larger sets where they are there."""
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from rejoinder import audio
+from rejoinder.events import Samples
+
+ROOT = Path(__file__).parent.parent
+CAFE = ROOT / "examples" / "cafe"
+AN4_DOMAIN = ROOT / "benchmarks" / "an4"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording and what is known of it."""
+
+    path: Path
+    text: str | None = None
+    intent: str | None = None
+    slots: dict[str, str] | None = None
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Float32 mono of shape (n_samples,) at `audio.SAMPLE_RATE`."""
+        return audio.load(self.path)
+
+
+def data_folder(name: str) -> Path | None:
+    """A larger set, looked for in `$REJOINDER_DATA`, then in `../shared/data`; None where it is absent."""
+    for folder in (os.environ.get("REJOINDER_DATA"), ROOT.parent / "shared" / "data"):
+        if folder and (Path(folder) / name).is_dir():
+            return Path(folder) / name
+    return None
+
+
+def cafe() -> list[Recording]:
+    """Forty customers' orders, with what they ordered."""
+    rows = [json.loads(line) for line in (CAFE / "recordings.jsonl").read_text().splitlines()]
+    return [Recording(CAFE / row["audio_filepath"], None, row["intent"], row["slots"]) for row in rows]
+
+
+def an4(part: str = "test") -> list[Recording]:
+    """AN4's spelled names, numbers and commands with their words; empty where the set is absent."""
+    folder = data_folder("an4")
+    if folder is None:
+        return []
+    rows = [json.loads(line) for line in (folder / f"{part}.jsonl").read_text().splitlines()]
+    return [Recording(folder / row["audio_filepath"], row["text"]) for row in rows]
