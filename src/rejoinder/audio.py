@@ -1,6 +1,7 @@
 """Audio in and out: one sample rate inside, every other rate and format at the edges."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,25 @@ def load(path: str | Path) -> Samples:
 
 
 def save(path: str | Path, samples: Samples, sample_rate: int = SAMPLE_RATE) -> None:
-    """Write 16-bit audio; the file's ending says the format (`.wav`, `.flac`, `.ogg`)."""
+    """Write 16-bit audio; the file's ending says the format (`.wav`, `.flac`, `.ogg`).
+
+    Raises `AudioError` when it cannot be written, and then leaves no half of a file behind.
+    """
     import soundfile
 
+    path = Path(path)
+    encoded = BytesIO()  # libsndfile reports a full disk as "System error."; Python says which it is
     try:
-        soundfile.write(str(path), samples, sample_rate, subtype=None if Path(path).suffix == ".ogg" else "PCM_16")
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError) as error:
-        raise AudioError(f"{path}: cannot be written ({error})") from error
+        subtype = None if path.suffix == ".ogg" else "PCM_16"
+        soundfile.write(encoded, samples, sample_rate, format=path.suffix.removeprefix("."), subtype=subtype)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
+        raise AudioError(f"{path}: cannot be written ({error}); name a .wav, .flac or .ogg file") from error
+    try:
+        path.write_bytes(encoded.getbuffer())
+    except OSError as error:
+        if path.is_file():
+            path.unlink()
+        raise AudioError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
@@ -62,8 +75,8 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
 
 
 def to_int16(samples: Samples) -> NDArray[np.int16]:
-    """Float32 in [-1, 1] to 16-bit integers, clipped."""
-    return (np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)
+    """Float32 in [-1, 1] to 16-bit integers, clipped; the exact inverse of `from_int16`."""
+    return np.clip(np.round(samples * 32768.0), -32768.0, 32767.0).astype(np.int16)
 
 
 def from_int16(samples: NDArray[np.int16]) -> Samples:
@@ -78,7 +91,7 @@ def to_mulaw(samples: Samples) -> NDArray[np.uint8]:
     magnitude = np.minimum(np.abs(pcm), 8158) + 33
     exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 5
     mantissa = (magnitude >> (exponent + 1)) & 0x0F
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+    return np.asarray(~(sign | (exponent << 4) | mantissa) & 0xFF, dtype=np.uint8)
 
 
 def from_mulaw(encoded: NDArray[np.uint8]) -> Samples:
