@@ -1,0 +1,43 @@
+"""How finished the words are, for the endpointer: it waits while a caller is in the middle of something."""
+
+import re
+from collections.abc import Sequence
+
+from rejoinder.domain import Intent, Slot, SlotKind
+from rejoinder.events import Completion
+from rejoinder.nlu.slots import Span
+
+DANGLING = frozenset(
+    """a an the and or but nor with without of to at for from by as than about into onto under between my your his her
+    its our their every each because if when while was were be been i we they am can could would will should may might
+    must did had very bit little um uh er erm so like double triple minus plus point area called named says""".split()
+)
+"""Words after which a sentence goes on. Those that also end sentences ("what is that", "I do") are not among them."""
+
+_HESITATION = re.compile(r"(?:\b(?:um+|uh+|er+|erm|hmm+|so|like|well)|[-–—]|\.\.\.|…|,)\s*[.…]*$", re.IGNORECASE)
+"""A hesitation or a sign of an unfinished sentence at the end of the recognizer's own spelling."""
+
+
+def dangles(text: str, words: Sequence[str]) -> bool:
+    """Whether the last word promises more: "with", "and a", "um"."""
+    return bool(words and words[-1] in DANGLING) or _HESITATION.search(text.strip()) is not None
+
+
+def value_completion(slot: Slot, span: Span) -> Completion:
+    """How finished an answer is that is a value and nothing else."""
+    if not span.finished:
+        return Completion.INCOMPLETE
+    if slot.kind in (SlotKind.CODE, SlotKind.PHONE) and not slot.lengths:
+        return Completion.PLAUSIBLE
+    return Completion.COMPLETE
+
+
+def intent_completion(intent: Intent, slots: Sequence[str], *, exact: bool) -> Completion:
+    """How finished a sentence is that means `intent` and holds `slots`, and does not dangle.
+
+    A missing required slot leaves an `exact` pattern plausible: a caller may well end there and be asked.
+    """
+    missing = [slot.name for slot in intent.slots if slot.required and slot.name not in slots]
+    if not missing:
+        return Completion.COMPLETE
+    return Completion.PLAUSIBLE if exact else Completion.INCOMPLETE

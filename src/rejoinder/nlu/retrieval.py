@@ -1,0 +1,161 @@
+"""Answers from the knowledge: the passage that a question is about, and the sentences of it to speak.
+
+Embeddings and words (BM25) are added, of the best window of two sentences and of the whole passage. Each finds what the
+others miss: a window says what a long passage buries, words say which name was meant.
+"""
+
+import math
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rejoinder.domain import Passage
+from rejoinder.nlu.encoder import Encoder
+from rejoinder.text import normalize, sentences
+
+N_WINDOW = 2
+"""Sentences in a window."""
+
+WINDOW_WORDS, PASSAGE_COSINE, PASSAGE_WORDS = 0.4, 0.3, 0.2
+"""Weights beside the window's cosine, which counts 1. XQuAD dev, the even articles: the right passage is first for
+96.9%, and 92.3% of the best windows hold the answer; cosines alone 91%, BM25 alone 94%."""
+
+BM25_K1, BM25_B = 1.2, 0.6
+
+STOP_WORDS = frozenset(
+    """a an the of to in on at for from by with and or but is are was were be been am do does did have has had can could
+    will would should may might must what which who whom whose when where why how i you he she it we they me my your his
+    her its our their this that these those there here not no so as than then too very just about into over some any if
+    tell please know want need get""".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A passage and the part of it to speak. `confidence` in [0, 1] is the chance that it is the right passage."""
+
+    text: str
+    passage: Passage
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A passage's place in `Knowledge.rank`: the summed score and the best window."""
+
+    passage: int
+    score: float
+    window: int
+
+
+class Knowledge:
+    """The passages of a domain, indexed. Immutable once built."""
+
+    def __init__(self, passages: Sequence[Passage], windows: Sequence[tuple[int, str]], vectors: NDArray[np.float32]):
+        """`windows` are (passage, text) in order; `vectors` (n_passages + n_windows, n_dimensions) embed both."""
+        self._passages = tuple(passages)
+        self._windows = tuple(windows)
+        owners = [owner for owner, _ in windows]
+        self._borders = [bisect_left(owners, index) for index in range(len(passages) + 1)]
+        self.vectors = vectors
+        self._passage_words = Lexicon([f"{passage.heading} {passage.text}" for passage in passages])
+        self._window_words = Lexicon([f"{passages[owner].heading} {text}" for owner, text in windows])
+
+    @staticmethod
+    def texts(passages: Sequence[Passage]) -> tuple[list[str], list[tuple[int, str]]]:
+        """What to embed: every passage with its heading, and every window of two sentences, as (passage, text)."""
+        windows: list[tuple[int, str]] = []
+        for index, passage in enumerate(passages):
+            parts = sentences(passage.text) or [passage.text]
+            starts = range(max(1, len(parts) - N_WINDOW + 1))
+            windows += [(index, " ".join(parts[start : start + N_WINDOW])) for start in starts]
+        return [f"{passage.heading}. {passage.text}" for passage in passages], windows
+
+    @classmethod
+    def build(cls, passages: Sequence[Passage], encoder: Encoder) -> "Knowledge":
+        """Embed and index."""
+        whole, windows = cls.texts(passages)
+        heads = [f"{passages[owner].heading}. {text}" for owner, text in windows]
+        return cls(passages, windows, encoder.encode([*whole, *heads]))
+
+    def rank(self, question: str, vector: NDArray[np.float32]) -> list[Ranked]:
+        """Every passage, the likeliest first. `vector` (n_dimensions,) embeds the question."""
+        n_passages = len(self._passages)
+        cosines = self.vectors @ vector
+        by_window = cosines[n_passages:] + WINDOW_WORDS * self._window_words.scores(question)
+        by_passage = PASSAGE_COSINE * cosines[:n_passages] + PASSAGE_WORDS * self._passage_words.scores(question)
+        ranked = []
+        for index, (first, last) in enumerate(pairwise(self._borders)):
+            window = first + int(np.argmax(by_window[first:last]))
+            ranked.append(Ranked(index, float(by_window[window] + by_passage[index]), window))
+        return sorted(ranked, key=lambda entry: -entry.score)
+
+    def answer(self, question: str, vector: NDArray[np.float32]) -> Answer | None:
+        """The best passage and what to say of it, however unlikely; None where there is no knowledge."""
+        if not self._passages:
+            return None
+        ranked = self.rank(question, vector)
+        best = ranked[0]
+        margin = best.score - ranked[1].score if len(ranked) > 1 else 0.3
+        passage = self._passages[best.passage]
+        return Answer(self._windows[best.window][1], passage, _confidence(best.score, margin))
+
+
+SLOPE_SCORE, SCORE_EVEN, SLOPE_MARGIN = 7.3, 1.22, 5.5
+"""Logistic of the score and its lead over the next passage, fitted on the even articles of XQuAD dev.
+
+On the odd articles, at 0.55: 87.9% of the questions are answered from the right passage and 1.0% from a wrong one; with
+the right passage taken away 5.5% are answered, from another of the same article, and 0.3% without that article.
+"""
+
+
+def _confidence(score: float, margin: float) -> float:
+    return 1 / (1 + math.exp(-(SLOPE_SCORE * (score - SCORE_EVEN) + SLOPE_MARGIN * margin)))
+
+
+class Lexicon:
+    """BM25 (Robertson and Zaragoza 2009) over stemmed words."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        counts = [Counter(_terms(text)) for text in texts]
+        lengths = [sum(count.values()) for count in counts]
+        mean = sum(lengths) / max(len(lengths), 1) or 1.0
+        found: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for index, (count, length) in enumerate(zip(counts, lengths, strict=True)):
+            for term, n in count.items():
+                weight = n * (BM25_K1 + 1) / (n + BM25_K1 * (1 - BM25_B + BM25_B * length / mean))
+                found[term].append((index, weight))
+        self._n_texts = len(texts)
+        self._idf = {term: self._information(len(places)) for term, places in found.items()}
+        self._places = {term: np.array([index for index, _ in places]) for term, places in found.items()}
+        self._weights = {t: self._idf[t] * np.array([weight for _, weight in found[t]], np.float32) for t in found}
+
+    def _information(self, n_found: int) -> float:
+        return math.log(1 + (self._n_texts - n_found + 0.5) / (n_found + 0.5))
+
+    def scores(self, question: str) -> NDArray[np.float32]:
+        """For every text the share of the question's information that it holds, from 0 to about 2: (n_texts,)."""
+        scores = np.zeros(self._n_texts, dtype=np.float32)
+        terms = set(_terms(question))
+        for term in terms & self._places.keys():
+            scores[self._places[term]] += self._weights[term]
+        return scores / (sum(self._idf.get(term, self._information(0)) for term in terms) or 1.0)
+
+
+def _terms(text: str) -> list[str]:
+    return [_stem(word) for word in normalize(text).split() if word not in STOP_WORDS]
+
+
+def _stem(word: str) -> str:
+    """Plural, tense and the commonest endings off; crude, and the same for question and passage."""
+    for ending in ("ingly", "edly", "ing", "ies", "ied", "ed", "es", "ly", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            stem = word[: -len(ending)] + ("y" if ending in ("ies", "ied") else "")
+            doubled = len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] in "bdgmnprt"
+            return stem[:-1] if doubled and ending != "s" else stem
+    return word.removesuffix("e") if len(word) > 4 else word
