@@ -1,0 +1,5 @@
+"""The command line: each command parses, calls one public function and prints. Imports stay inside the commands."""
+
+from rejoinder.cli.commands import main
+
+__all__ = ["main"]
