@@ -21,6 +21,7 @@ from rejoinder.pipeline import Pipeline
 from rejoinder.vad import CHUNK_SAMPLES
 
 WORD_CHUNKS = 6  # 192 ms a word
+_VOWEL = np.cos(np.arange(CHUNK_SAMPLES) * 2 * np.pi / 128).astype(np.float32)  # 125 Hz; a chunk begins at its level
 _VOCABULARY: dict[str, int] = {}
 
 
@@ -35,10 +36,7 @@ def silence(seconds: float) -> Samples:
 
 def speak(text: str, *, word_chunks: int = WORD_CHUNKS) -> Samples:
     """Fake speech, float32 of shape (n_words * word_chunks * CHUNK_SAMPLES,); "..." is half a second of silence."""
-    pieces = [
-        silence(0.5) if word == "..." else np.full(word_chunks * CHUNK_SAMPLES, _level(word), np.float32)
-        for word in text.split()
-    ]
+    pieces = [silence(0.5) if word == "..." else _level(word) * np.tile(_VOWEL, word_chunks) for word in text.split()]
     return np.concatenate(pieces) if pieces else silence(0)
 
 

@@ -37,6 +37,7 @@ from rejoinder.events import (
 )
 from rejoinder.nlu.backchannels import is_backchannel
 from rejoinder.pipeline import Draft, Pipeline
+from rejoinder.prosody import Prosody
 from rejoinder.speech import Speech
 from rejoinder.turns import TurnOptions, TurnState
 from rejoinder.vad import CHUNK_S, CHUNK_SAMPLES, Vad
@@ -94,6 +95,7 @@ class _Turn:
     n_heard: int = 0
     """Samples that the hypothesis covers."""
     completion: Completion | None = None
+    prosody: Prosody | None = None
     draft: Draft | None = None
     speech: Speech | None = None
     partial: "asyncio.Task[None] | None" = None
@@ -257,6 +259,7 @@ class Session:
             probability,
             options=self._options.turns,
             completion=completion,
+            prosody=self._turn.prosody if self._turn else None,
             replying=self.speaking,
         )
         for event in happened:
@@ -265,9 +268,10 @@ class Session:
                     self._begin_turn(at_s)
                 case turns.SpeechPaused(speech_end_s=speech_end_s) if self._turn:
                     self._turn.speech_end_s = speech_end_s
+                    self._turn.prosody = Prosody.of(np.concatenate(self._turn.chunks))
                     self._turn.pause = asyncio.create_task(self._work_on_pause(self._turn))
                 case turns.SpeechResumed() if self._turn:
-                    self._turn.pause = self._turn.completion = None
+                    self._turn.pause = self._turn.completion = self._turn.prosody = None
                 case turns.TurnOver(speech_end_s=speech_end_s) if self._turn:
                     self._turn.speech_end_s = speech_end_s
                     self._commit(self._turn)
