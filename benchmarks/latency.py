@@ -9,12 +9,13 @@ import numpy as np
 
 from benchmarks.corpus import Recording
 from benchmarks.endpointing import speech_end
-from rejoinder import Assistant, turns
+from rejoinder import Assistant
 from rejoinder.audio import SAMPLE_RATE, frames
 from rejoinder.dialogue import DialogueState
 from rejoinder.events import Event, ReplyAudio, Samples, TurnEnded
 from rejoinder.session import SessionOptions
-from rejoinder.vad import probabilities
+from rejoinder.turns import TurnOptions
+from rejoinder.vad import CHUNK_S, probabilities
 
 FRAME_S = 0.02
 SILENCE_AFTER_S = 4.0
@@ -130,16 +131,16 @@ def one_after_the_other(assistant: Assistant, recordings: Sequence[Recording]) -
 
 def _fixed_endpoint(samples: Samples) -> tuple[float, float]:
     """Where the speech before the first long silence ended, and when that silence was long enough."""
-    spoken = probabilities(samples) >= turns.TurnOptions().speech_threshold
-    n_needed = round(FIXED_SILENCE_S / turns.CHUNK_S)
+    spoken = probabilities(samples) >= TurnOptions().speech_threshold
+    n_needed = round(FIXED_SILENCE_S / CHUNK_S)
     n_silent = 0
     begun = False
     for i, is_speech in enumerate(spoken):
         begun = begun or bool(is_speech)
         n_silent = 0 if is_speech else n_silent + 1
         if begun and n_silent >= n_needed:
-            return (i + 1 - n_silent) * turns.CHUNK_S, (i + 1) * turns.CHUNK_S
-    return len(spoken) * turns.CHUNK_S, len(spoken) * turns.CHUNK_S
+            return (i + 1 - n_silent) * CHUNK_S, (i + 1) * CHUNK_S
+    return len(spoken) * CHUNK_S, len(spoken) * CHUNK_S
 
 
 def summary(measured: Sequence[Measured | None]) -> dict[str, object]:

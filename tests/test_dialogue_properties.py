@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rejoinder.actions import ActionRunner
 from rejoinder.dialogue import CONFIRM, Compute, DialogueState, after_action, expectation, greet, idle, respond
 from rejoinder.domain import Domain, SlotKind
+from rejoinder.domain.templates import names
 from rejoinder.events import Understanding
-from rejoinder.templates import names
 from tests.conversation import CAFE, KNOWLEDGE, NONSENSE, ORDER, SILENCE, Call, broken, command, price, said, slot
 
 NAMES = st.sampled_from([*CAFE.intents, "unknown"])

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from rejoinder.domain import Domain
-from rejoinder.grammar import sample, sentences
+from rejoinder.domain.grammar import sample, sentences
 from rejoinder.tts.lexicon import compile_lexicon
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

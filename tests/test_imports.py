@@ -14,19 +14,7 @@ ROOT = Path(rejoinder.__file__).parent
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "audio", "text", "events", "manifest"}),
-    frozenset(
-        {
-            "domain",
-            "domain_file",
-            "domain_source",
-            "domain_schema",
-            "domain_compile",
-            "grammar",
-            "models",
-            "model_table",
-        }
-        | {"intent_compile", "knowledge", "open_values", "phonetics", "prosody", "scaffold", "templates"}
-    ),
+    frozenset({"domain", "models", "model_table", "phonetics", "prosody"}),
     frozenset({"asr", "nlu", "tts", "turns", "vad", "dialogue", "actions"}),
     frozenset({"session", "pipeline", "speech", "workers"}),
     frozenset({"assistant"}),

@@ -361,7 +361,7 @@ async def test_a_reply_waits_for_a_transport_that_does_not_take_it() -> None:
 
 async def test_a_language_model_answers_what_the_domain_does_not_clause_by_clause() -> None:
     class Model:
-        def answer(self, text: str, passages: object = ()) -> Iterator[str] | None:
+        def answer(self, text: str, **_: object) -> Iterator[str] | None:
             return iter(["It is sunny", " today. ", "Take a ", "hat."]) if "weather" in text else None
 
     pipeline = replace(fake_pipeline(), llm=Model())  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from rejoinder.asr.moonshine import MoonshineRecognizer
 from rejoinder.asr.recognizer import Recognizer, Transcript
 from rejoinder.dialogue import DialogueState
 from rejoinder.domain import Domain
+from rejoinder.domain.templates import names, render
 from rejoinder.errors import AudioError
 from rejoinder.events import Samples, Understanding
 from rejoinder.nlu.encoder import Encoder
@@ -139,6 +140,7 @@ class Assistant:
         Raises `DomainError` when the folder is wrong and `ModelError` when a model is missing.
         """
         options = options or AssistantOptions()
+        models.providers(options.device)  # says at once that there is no such device
         domain = Domain.load(folder)
         with ThreadPoolExecutor(3, thread_name_prefix="rejoinder-load") as pool:
             hearing = pool.submit(_load_recognizer, domain, options)
@@ -175,6 +177,11 @@ class Assistant:
         """A live caller; use it with `async with`."""
         return Session(self.pipeline, self._workers, Vad.load(), options=options, state=state)
 
+    def warm(self) -> None:
+        """Synthesize the replies that never change, so that they are there at once; kept in the cache folder."""
+        if isinstance(self.pipeline.synthesizer, CachedSynthesizer):
+            self.pipeline.synthesizer.warm(fixed_replies(self.domain))
+
     def close(self) -> None:
         """Let the worker threads end."""
         self._workers.close()
@@ -190,6 +197,14 @@ def _checked(samples: Samples) -> Samples:
     if not len(samples):
         raise AudioError("the recording holds no samples")
     return samples
+
+
+def fixed_replies(domain: Domain) -> tuple[str, ...]:
+    """What the assistant says in the same words each time: templates without a gap."""
+    templates = [text for variants in astuple(domain.replies) for text in variants]
+    for intent in domain.intents.values():
+        templates += [*intent.replies, *intent.confirm, *(question for slot in intent.slots for question in slot.ask)]
+    return tuple(dict.fromkeys(render(text, {}) for text in templates if not names(text)))
 
 
 def _speech_spans(samples: Samples) -> list[tuple[int, int]]:
@@ -213,7 +228,7 @@ def _speech_spans(samples: Samples) -> list[tuple[int, int]]:
 
 def _load_recognizer(domain: Domain, options: AssistantOptions) -> Recognizer:
     folder = models.resolve(domain.models.recognizer)
-    if domain.models.recognizer.startswith("whisper"):
+    if (folder / "model.bin").is_file():  # CTranslate2's, as faster-whisper reads it
         from rejoinder.asr.whisper import WhisperRecognizer
 
         return WhisperRecognizer.load(folder, device=options.device, n_threads=options.n_threads)
@@ -230,7 +245,7 @@ def _load_synthesizer(domain: Domain, options: AssistantOptions) -> Synthesizer:
     folder = models.resolve(domain.models.voice)
     lexicon = compile_lexicon(domain.terms)
     voice: Synthesizer
-    if domain.models.voice == "hibari":
+    if (folder / "hibari.onnx").is_file():
         voice = HibariSynthesizer.load(folder, lexicon=lexicon, n_threads=options.n_threads, device=options.device)
     else:
         from rejoinder.tts.piper import PiperSynthesizer

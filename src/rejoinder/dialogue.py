@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from rejoinder.domain import Action, Domain, Intent, IntentSlot, SlotKind
+from rejoinder.domain.templates import needs, render, spoken_value
 from rejoinder.errors import ActionError
 from rejoinder.events import Understanding
-from rejoinder.templates import needs, render, spoken_value
 
 CONFIRM = "confirm"
 """What `expectation` names when a yes or a no is awaited; the answer may come in a slot of this name."""

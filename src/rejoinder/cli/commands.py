@@ -126,7 +126,7 @@ def main() -> None:
 @_shared_options
 def init(folder: Path) -> None:
     """Write a small working domain into FOLDER, for you to change."""
-    from rejoinder.scaffold import create
+    from rejoinder.domain.scaffold import create
 
     for path in create(folder):
         click.echo(f"wrote {path}")

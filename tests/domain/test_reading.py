@@ -6,9 +6,9 @@ from textwrap import dedent
 import pytest
 
 from rejoinder.domain import Action, Choice, Domain, IntentSlot, LlmSettings, SlotKind, Term
+from rejoinder.domain.knowledge import read_passages
+from rejoinder.domain.scaffold import create
 from rejoinder.errors import DomainError
-from rejoinder.knowledge import read_passages
-from rejoinder.scaffold import create
 
 HELLO = "intents:\n  hello: {examples: [hello], reply: Hi.}\n"
 

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from rejoinder.domain import Domain
-from rejoinder.domain_compile import compile_domain
-from rejoinder.domain_schema import DomainEntry, known_keys
-from rejoinder.domain_source import KeyPath, Source, did_you_mean
+from rejoinder.domain.compilation import compile_domain
+from rejoinder.domain.schema import DomainEntry, known_keys
+from rejoinder.domain.source import KeyPath, Source, did_you_mean
 from rejoinder.errors import DomainError
 
 FILE_NAME = "domain.yaml"

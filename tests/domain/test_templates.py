@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rejoinder.domain import SlotKind
+from rejoinder.domain.templates import names, needs, render, spoken_value
 from rejoinder.errors import DomainError
-from rejoinder.templates import names, needs, render, spoken_value
 
 ORDER = "That's a {size} {drink}[ with {milk}][ for {price}]."
 

@@ -13,8 +13,8 @@ from itertools import islice, permutations
 from typing import TYPE_CHECKING
 
 from rejoinder.domain import Slot
+from rejoinder.domain.spoken_values import SpokenValue, spoken_value
 from rejoinder.errors import DomainError
-from rejoinder.open_values import SpokenValue, spoken_value
 
 if TYPE_CHECKING:
     from hassil.expression import Alternative, Expression

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rejoinder import templates
-from rejoinder.domain import Action, Intent, IntentSlot, Slot
-from rejoinder.domain_schema import ActionEntry, DomainEntry, IntentEntry
-from rejoinder.domain_source import KeyPath, Source, did_you_mean
+from rejoinder.domain import Action, Intent, IntentSlot, Slot, templates
+from rejoinder.domain.grammar import slot_names
+from rejoinder.domain.schema import ActionEntry, DomainEntry, IntentEntry
+from rejoinder.domain.source import KeyPath, Source, did_you_mean
 from rejoinder.errors import DomainError
-from rejoinder.grammar import slot_names
 from rejoinder.text import normalize
 
 _PHRASE = re.compile(r"(?<!\\)<([^<>]*)>")

@@ -1,6 +1,6 @@
 """A domain folder, compiled: everything that the owner's business adds to the models, as immutable data.
 
-`domain_file.py` reads and validates the YAML; what it returns are the dataclasses here.
+`reading.py` reads and validates the YAML; what it returns are the dataclasses here.
 """
 
 from collections.abc import Mapping
@@ -198,6 +198,6 @@ class Domain:
     @classmethod
     def load(cls, folder: str | Path) -> "Domain":
         """Read and validate a domain folder (or its domain.yaml); raises `DomainError` with file and line."""
-        from rejoinder.domain_file import read_domain
+        from rejoinder.domain.reading import read_domain
 
         return read_domain(Path(folder))

@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 
 from rejoinder.domain import Choice, Domain, LlmSettings, Models, Passage, Replies, Slot, SlotKind, Term, Thresholds
-from rejoinder.domain_schema import DomainEntry, SlotEntry, ValueEntry
-from rejoinder.domain_source import KeyPath, Source, did_you_mean, files_matching
+from rejoinder.domain.grammar import MARKS, sentences
+from rejoinder.domain.intents import compile_intents
+from rejoinder.domain.knowledge import read_passages
+from rejoinder.domain.schema import DomainEntry, SlotEntry, ValueEntry
+from rejoinder.domain.source import KeyPath, Source, did_you_mean, files_matching
 from rejoinder.errors import DomainError
-from rejoinder.grammar import MARKS, sentences
-from rejoinder.intent_compile import compile_intents
-from rejoinder.knowledge import read_passages
 from rejoinder.model_table import Role, named
 from rejoinder.text import normalize
 
