@@ -1,0 +1,106 @@
+"""The recognizer's text tokens: byte-pair pieces read from the `tokenizer.bin` that lies beside moonshine's weights.
+
+Encoding is that of the SentencePiece model the recognizer was trained with, as Hugging Face converts it: merge the
+adjacent pair whose union has the lowest id until none is left, then spell what is unknown in bytes. The texts that are
+encoded here are short (a domain's phrases), so plain Python needs no further library.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rejoinder.errors import ModelError
+
+BEGIN_ID = 1
+END_ID = 2
+SPACE = "▁"
+"""How a piece spells a space; a piece that begins with it begins a word."""
+
+_FIRST_BYTE_ID = 3
+_N_BYTES = 256
+_SPECIAL_PREFIX = b"<<"
+
+
+class Tokenizer:
+    """Text to token ids and back."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        """`pieces[i]` is the UTF-8 text of token i; ids 0, 1, 2 are marks and 3 to 258 the single bytes."""
+        self._pieces = tuple(pieces)
+        self._ids: dict[str, int] = {}
+        for index in range(_FIRST_BYTE_ID + _N_BYTES, len(self._pieces)):
+            piece = self._pieces[index]
+            if not piece.startswith(_SPECIAL_PREFIX):
+                self._ids.setdefault(piece.decode("utf-8"), index)
+        self._word_starts = tuple(piece.startswith(SPACE.encode()) for piece in self._pieces)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Read `tokenizer.bin`: for each token its length, one byte or two (low 7 bits, then times 128), and its bytes.
+
+        Raises `ModelError` when the file is missing or cut off.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ModelError(f"{path}: no such file; a moonshine folder needs its tokenizer.bin")
+        content = path.read_bytes()
+        pieces: list[bytes] = []
+        at = 0
+        while at < len(content):
+            length = content[at]
+            at += 1
+            if length >= 128 and at < len(content):
+                length += 128 * content[at] - 128
+                at += 1
+            if at + length > len(content):
+                raise ModelError(f"{path}: cut off after {len(pieces)} tokens; install the model anew")
+            pieces.append(content[at : at + length])
+            at += length
+        if len(pieces) <= _FIRST_BYTE_ID + _N_BYTES:
+            raise ModelError(f"{path}: holds {len(pieces)} tokens only; it is not a moonshine tokenizer")
+        return cls(pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def starts_word(self, token: int) -> bool:
+        """Whether the token begins with a space."""
+        return self._word_starts[token]
+
+    def piece(self, token: int) -> str:
+        """The text of one token, spaces as `SPACE`, bytes that are no text on their own as the replacement mark."""
+        return self._pieces[token].decode("utf-8", errors="replace")
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids of `text`, without begin and end marks; the first word gets a leading space as in training."""
+        if not text:
+            return ()
+        symbols = list(SPACE + text.replace(" ", SPACE))
+        ids = self._ids
+        while len(symbols) > 1:
+            best: tuple[int, int, int] | None = None
+            where = -1
+            for i in range(len(symbols) - 1):
+                left, right = symbols[i], symbols[i + 1]
+                merged = ids.get(left + right)
+                if merged is None or left not in ids or right not in ids:
+                    continue
+                rank = (merged, ids[left], ids[right])
+                if best is None or rank < best:
+                    best, where = rank, i
+            if best is None:
+                break
+            symbols[where : where + 2] = [symbols[where] + symbols[where + 1]]
+        return tuple(token for symbol in symbols for token in self._symbol_ids(symbol))
+
+    def _symbol_ids(self, symbol: str) -> tuple[int, ...]:
+        if symbol in self._ids:
+            return (self._ids[symbol],)
+        return tuple(_FIRST_BYTE_ID + byte for byte in symbol.encode())
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of `tokens`; marks and special tokens vanish, and so does the leading space."""
+        first_piece = _FIRST_BYTE_ID
+        spelled = b"".join(
+            self._pieces[t] for t in tokens if t >= first_piece and not self._pieces[t].startswith(_SPECIAL_PREFIX)
+        )
+        return spelled.decode("utf-8", errors="replace").replace(SPACE, " ").removeprefix(" ")
