@@ -13,7 +13,7 @@ from rejoinder.actions import ActionRunner
 from rejoinder.asr.biasing import bias_phrases
 from rejoinder.asr.correction import Corrector
 from rejoinder.asr.moonshine import MoonshineRecognizer
-from rejoinder.asr.recognizer import Recognizer, Transcript
+from rejoinder.asr.recognizer import Bias, Recognizer, Transcript
 from rejoinder.dialogue import DialogueState
 from rejoinder.domain import Domain
 from rejoinder.domain.templates import names, render
@@ -143,18 +143,14 @@ class Assistant:
         models.providers(options.device)  # says at once that there is no such device
         domain = Domain.load(folder)
         with ThreadPoolExecutor(3, thread_name_prefix="rejoinder-load") as pool:
-            hearing = pool.submit(_load_recognizer, domain, options)
+            hearing = pool.submit(_load_hearing, domain, options)
             understanding = pool.submit(_load_understander, domain, options)
             speaking = pool.submit(_load_synthesizer, domain, options)
             actions = ActionRunner.load(domain)
-            recognizer = hearing.result()
-            pipeline = Pipeline(
-                domain, recognizer, understanding.result(), speaking.result(), actions, llm=_load_llm(domain)
-            )
-        if options.bias:
-            bias = recognizer.compile_bias(bias_phrases(domain))
-            pipeline = replace(pipeline, bias=bias, corrector=Corrector.compile(domain))
-        return cls(pipeline)
+            llm = LlmAnswerer.load(domain.llm) if domain.llm else None
+            recognizer, bias, corrector = hearing.result()
+            understander, synthesizer = understanding.result(), speaking.result()
+        return cls(Pipeline(domain, recognizer, understander, synthesizer, actions, bias, corrector, llm))
 
     @property
     def domain(self) -> Domain:
@@ -226,6 +222,13 @@ def _speech_spans(samples: Samples) -> list[tuple[int, int]]:
     return [(round(start_s * audio.SAMPLE_RATE), round(end_s * audio.SAMPLE_RATE)) for start_s, end_s in spans]
 
 
+def _load_hearing(domain: Domain, options: AssistantOptions) -> tuple[Recognizer, Bias | None, Corrector | None]:
+    recognizer = _load_recognizer(domain, options)
+    if not options.bias:
+        return recognizer, None, None
+    return recognizer, recognizer.compile_bias(bias_phrases(domain)), Corrector.compile(domain)
+
+
 def _load_recognizer(domain: Domain, options: AssistantOptions) -> Recognizer:
     folder = models.resolve(domain.models.recognizer)
     if (folder / "model.bin").is_file():  # CTranslate2's, as faster-whisper reads it
@@ -237,8 +240,9 @@ def _load_recognizer(domain: Domain, options: AssistantOptions) -> Recognizer:
 
 def _load_understander(domain: Domain, options: AssistantOptions) -> Understander:
     folder = models.resolve(domain.models.encoder)
-    encoder = Encoder.load(folder, device=options.device, n_threads=options.n_threads)
-    return Understander.fit(domain, encoder, cache=models.cache_folder() / "nlu" if options.cache else None)
+    cache = models.cache_folder() / "nlu" if options.cache else None
+    encoder = Encoder.load(folder, device=options.device, n_threads=options.n_threads, cache=cache)
+    return Understander.fit(domain, encoder, cache=cache)
 
 
 def _load_synthesizer(domain: Domain, options: AssistantOptions) -> Synthesizer:
@@ -252,7 +256,3 @@ def _load_synthesizer(domain: Domain, options: AssistantOptions) -> Synthesizer:
 
         voice = PiperSynthesizer.load(folder, lexicon=lexicon)
     return CachedSynthesizer(voice, models.cache_folder() / "tts" if options.cache else None)
-
-
-def _load_llm(domain: Domain) -> LlmAnswerer | None:
-    return LlmAnswerer.load(domain.llm) if domain.llm else None

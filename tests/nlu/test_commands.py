@@ -5,6 +5,15 @@ import pytest
 from rejoinder.nlu.commands import command, confirmation
 from rejoinder.text import normalize
 
+YES = """Yes, please.|Yeah.|Yep|Ja|Ya.|Yup.|uh-huh|Mm-hmm.|Mhm.|sure|of course|That's correct.|right|exactly|absolutely|
+OK, go ahead.|please do|do it|perfect|Perfect, thanks.|sounds good|Sounds good to me.|that's all|That's it.|
+Yes, that's it.|No, that's all.|that's everything|that's fine|looks good|fine|all right|yes thank you|You bet.|why not|
+I do|I would|works for me|go for it|make it|let's do it|Yes, sir.|all good|I guess so|that would be great|very good|
+Cool.|Awesome."""
+NO = """No.|nope|Nah.|Naw.|no thanks|not yet|wait|Wait a second.|hold on|not really|No, that's wrong.|that's not right|
+don't|I don't think so|incorrect|not quite|I don't|never|Not now.|please don't|stop|one moment|hang on|no, it's not"""
+"""As callers say it and recognizers spell it."""
+
 
 @pytest.mark.parametrize(
     ("said", "name"),
@@ -84,4 +93,16 @@ def test_a_command_accounts_for_every_word(said: str) -> None:
     ],
 )
 def test_a_question_for_confirmation_is_answered_first(said: str, answer: str | None) -> None:
+    assert confirmation(normalize(said).split()) == answer
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        *[(said, "yes") for said in YES.replace("\n", "").split("|")],
+        *[(said, "no") for said in NO.replace("\n", "").split("|")],
+        *[(said, None) for said in ("cancel", "goodbye", "when do you open", "what does it cost", "is it good")],
+    ],
+)
+def test_natural_answers_to_a_question_for_confirmation(said: str, answer: str | None) -> None:
     assert confirmation(normalize(said).split()) == answer

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rejoinder.errors import ModelError
-from rejoinder.nlu.encoder import Encoder, providers
+from rejoinder.nlu.encoder import Encoder
+from rejoinder.nlu.encoder_graph import integer_graph
 
 pytestmark = pytest.mark.model
 
@@ -70,10 +71,31 @@ def test_a_damaged_model_is_named(tmp_path: Path) -> None:
         Encoder.load(tmp_path)
 
 
-def test_devices_that_are_not_there_are_refused() -> None:
-    assert providers("auto", ["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
-    assert providers("auto", ["CUDAExecutionProvider", "CPUExecutionProvider"])[0] == "CUDAExecutionProvider"
-    with pytest.raises(ModelError, match="--device cpu"):
-        providers("cuda", ["CPUExecutionProvider"])
-    with pytest.raises(ModelError, match="known: auto, cpu, cuda"):
-        providers("tpu", ["CPUExecutionProvider"])
+def test_a_text_that_comes_again_has_the_same_vector_of_its_own(encoder: Encoder) -> None:
+    first = encoder.encode(["a large latte"])
+    first_copy = first.copy()
+    first[:] = 0
+    assert np.array_equal(encoder.encode(["a large latte"]), first_copy)
+
+
+def test_products_of_integers_stay_close_to_the_packed_graph(encoder: Encoder) -> None:
+    import onnxruntime
+
+    packed = onnxruntime.InferenceSession(str(encoder._model_file), providers=["CPUExecutionProvider"])
+    exact = Encoder(packed, encoder._tokenizer, model_file=encoder._model_file)
+    for text in TEXTS:
+        assert float(encoder.encode([text])[0] @ exact.encode([text])[0]) > 0.97
+
+
+def test_a_graph_without_packed_weights_is_left_alone(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["x"], ["y"])],
+        "tiny",
+        [value],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])],
+    )
+    save(helper.make_model(graph), str(tmp_path / "model.onnx"))
+    assert integer_graph(tmp_path / "model.onnx") is None

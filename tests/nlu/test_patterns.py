@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rejoinder.domain import Intent
-from rejoinder.grammar import sample_tagged
+from rejoinder.domain.grammar import sample_tagged
 from rejoinder.nlu.patterns import Patterns, Reading
 from rejoinder.nlu.slots import SlotFinder
 from rejoinder.text import normalize

@@ -1,5 +1,7 @@
 """Understanding whole turns, with the real encoder and a small shop."""
 
+import json
+import os
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -241,8 +243,82 @@ def test_an_unfinished_value_fills_no_slot(understander: Understander) -> None:
     assert "phone" not in understander.understand("four one two", expecting="phone", intent="book").slots
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "sing me a song",
+        "what is the weather tomorrow",
+        "where do I go to see my credit score",
+        "check what is on my calendar for tuesday",
+        "is it possible for a hotel to be booked from the tenth to the fifteenth",
+        "how large is the moon",
+        "do you have soy milk",
+    ],
+)
+def test_what_only_sounds_like_a_value_changes_nothing(understander: Understander, said: str) -> None:
+    for context in ({}, {"expecting": "drink"}, {"expecting": "day"}, {"expecting": CONFIRM}):
+        for intent in ("order", "book"):
+            understood = understander.understand(said, intent=intent, **context)
+            assert understood.source != "slot"
+            assert CONFIRM not in understood.slots
+
+
+@pytest.mark.parametrize(
+    ("said", "slots"),
+    [
+        ("no milk please", {"milk": ""}),
+        ("hold the soy milk", {"milk": ""}),
+        ("no, not small, large", {"size": "large"}),
+        ("not a latte but a mocha", {"drink": "mocha"}),
+        ("no medium", {"size": "medium"}),
+    ],
+)
+def test_a_refused_value_is_taken_away(understander: Understander, said: str, slots: dict[str, str]) -> None:
+    for expecting in (None, CONFIRM):
+        understood = understander.understand(said, intent="order", expecting=expecting)
+        assert (understood.slots, understood.source) == (slots, "slot")
+
+
+@pytest.mark.parametrize(
+    "said", ["a latte without milk", "can I get a latte with no milk", "I want a latte, hold the milk"]
+)
+def test_a_first_order_has_no_slot_for_what_is_refused(understander: Understander, said: str) -> None:
+    understood = understander.understand(said)
+    assert (understood.intent, understood.slots) == ("order", {"drink": "latte"})
+
+
+def test_a_yes_may_take_something_away(understander: Understander) -> None:
+    understood = understander.understand("yes, but no milk", expecting=CONFIRM, intent="order")
+    assert understood.slots == {CONFIRM: "yes", "milk": ""}
+
+
+@pytest.mark.data
+def test_foreign_sentences_hardly_ever_fill_a_slot(understander: Understander) -> None:
+    file = Path(os.environ.get("REJOINDER_DATA", "../shared/data")) / "clinc150" / "data_full.json"
+    if not file.is_file():
+        pytest.skip(f"needs {file}")
+    said = [text for text, _ in json.loads(file.read_text())["oos_val"]]
+    for expecting in (None, "drink", CONFIRM):
+        understood = [understander.understand(text, expecting=expecting, intent="order") for text in said]
+        assert sum(bool(one.slots) for one in understood) <= 0.02 * len(said)
+
+
+@pytest.mark.parametrize(
+    "text", ["word " * 5_000, "latte zorble " * 2_000, "😀" * 500, "\x00\x1b\x7f", "?!" * 900, "7" * 3_000]
+)
+def test_an_endless_or_odd_text_is_understood_like_any_other(understander: Understander, text: str) -> None:
+    for expecting in (None, CONFIRM, "phone"):
+        understood = understander.understand(text, expecting=expecting, intent="order")
+        assert understood.text == text
+
+
+_WORDS = st.sampled_from(
+    "a no not without milk latte large with and yes two twenty zorble the out take \U0001f600 \x07".split(" ")
+)
+
+
 @given(
-    st.text(max_size=60),
+    st.one_of(st.text(max_size=60), st.lists(_WORDS, max_size=12).map(" ".join)),
     st.sampled_from([None, CONFIRM, "size", "day", "nonsense"]),
     st.sampled_from([None, "order", "x"]),
 )

@@ -82,9 +82,31 @@ _COMPILED = tuple(
 _ELLIPSIS = re.compile("i (?:do|am|would)(?: not)?(?: indeed)?")
 """An answer to a question, and without one the beginning of a sentence."""
 
+_ALL = "(?:that is|that was|that will be|that would be|this is|it is)"
+_AFFIRMS = (
+    f"(?:no )?{_ALL} (?:all|it|everything)(?: for (?:now|today|me))?",  # "no, that's all": there is nothing to add
+    f"{_ALL} (?:great|perfect|lovely|all right|alright|exactly right|how i want it)",
+    "(?:(?:that |it )?(?:sounds|looks|seems|works) |all )?(?:very )?(?:good|great|fine|perfect|set)"
+    "(?: (?:to|for|by|with) me)?",
+    "works(?: for me)?|go for it|go on|make it|do that|(?:order|place|take) it|let us (?:do (?:it|that)|go)",
+    "nothing else",
+    "i am (?:sure|good|done|happy|all set)|lovely|wonderful|excellent|awesome|cool|nice|fantastic|indeed|totally",
+    "confirm(?:ed)?|i confirm|(?:yes )?(?:sir|madam|ma am)|i (?:guess|suppose)(?: so)?|yea|yah|ya|yeh|yap|ja|jep",
+)
+_REFUSES = (
+    "(?:no )?(?:not (?:yet|quite|really|at all)|hold on|wait|stop|hang on)(?: (?:a|one) (?:second|minute|moment|sec))?",
+    "(?:one|just a|give me a) (?:second|minute|moment|sec)|never|naw|nay|rather not",
+)
+_AFFIRM = re.compile(f"(?:(?:{_POLITE}|yes|yeah|yep) )*(?:{'|'.join(_AFFIRMS)})(?: (?:{_POLITE}))*")
+_REFUSE = re.compile(f"(?:(?:{_POLITE}|no|oh) )*(?:{'|'.join(_REFUSES)})(?: (?:{_POLITE}))*")
+"""What means yes or no only to a question for it: otherwise "that's all" ends a call, and "stop" cancels."""
+
 _HESITANT = "(?:(?:um|uh|oh|well|so|okay|hmm|sorry) )*"
-_YES_FIRST = re.compile(f"{_HESITANT}(?:yes|yeah|yep|yup|sure|correct|right|absolutely|exactly|definitely)\\b")
-_NO_FIRST = re.compile(f"{_HESITANT}(?:no|nope|nah|not|wrong|incorrect|wait)\\b")
+_YES_FIRST = re.compile(
+    f"{_HESITANT}(?:yes|yeah|yep|yup|yea|yah|ya|uh-huh|mm-hmm|sure|correct|right|absolutely|exactly|definitely|certainly)"
+    "\\b"
+)
+_NO_FIRST = re.compile(f"{_HESITANT}(?:no|nope|nah|naw|not|wrong|incorrect|wait)\\b")
 
 
 def command(words: Sequence[str]) -> str | None:
@@ -101,10 +123,14 @@ def command(words: Sequence[str]) -> str | None:
 
 def confirmation(words: Sequence[str]) -> str | None:
     """ "yes" or "no" when `words` answer a question for confirmation, whatever else they say after it."""
+    said = " ".join(words)
+    if _AFFIRM.fullmatch(said):
+        return "yes"
+    if _REFUSE.fullmatch(said):
+        return "no"
     known = command(words)
     if known in ("yes", "no"):
         return known
-    said = " ".join(words)
     if _ELLIPSIS.fullmatch(said):
         return "no" if "not" in words else "yes"
     if _NO_FIRST.match(said):

@@ -12,7 +12,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from rejoinder.domain import Domain
-from rejoinder.grammar import parse
+from rejoinder.domain.grammar import parse
 from rejoinder.nlu.slots import Span
 from rejoinder.text import normalize
 

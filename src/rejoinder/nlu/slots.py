@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from rejoinder.domain import Slot, SlotKind
 from rejoinder.nlu.values import find_values
@@ -26,7 +27,8 @@ FUNCTION_WORDS = frozenset(
     """a an the and or but of to in on at for from by with without is are was be been do does did have has had can
     could will would should may might must not no yes i you he she it we they me him her us them my your his its our
     their this that these those what which who when where why how there here if so as than then too very just get got
-    want like need give make take go put let please some any one two three four five six seven eight nine ten""".split()
+    want like need give make take go put let please some any about one two three four five six seven eight nine
+    ten""".split()
 )
 """Words that are never taken for a misspelt value."""
 
@@ -166,15 +168,17 @@ def _one_each(spans: tuple[Span, ...], words: Sequence[str]) -> tuple[Span, ...]
     for span in spans:
         before = chosen.get(span.slot)
         corrected = before is not None and not CORRECTIONS.isdisjoint(words[before.end : span.start])
-        if (
-            before is None
-            or corrected
-            or (span.end - span.start, -span.cost) >= (before.end - before.start, -before.cost)
-        ):
+        if before is None or (not before.value and span.value):
+            chosen[span.slot] = span
+        elif before.value and not span.value:  # "large, not small" is large; "with milk, I mean no milk" is none
+            if words[span.start] != "not":
+                chosen[span.slot] = span
+        elif corrected or (span.end - span.start, -span.cost) >= (before.end - before.start, -before.cost):
             chosen[span.slot] = span
     return tuple(sorted(chosen.values(), key=lambda span: span.start))
 
 
+@lru_cache(maxsize=8_192)
 def _stem(word: str) -> str:
     """Without the plural's ending, the same for a value and for what was said."""
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 from rejoinder.domain import Domain, Intent
-from rejoinder.grammar import sample
+from rejoinder.domain.grammar import sample
 from rejoinder.nlu.classifier import OUT_OF_SCOPE
 from rejoinder.text import normalize
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rejoinder import __version__
-from rejoinder.domain import Domain
+from rejoinder.domain import Domain, Intent
 from rejoinder.events import Completion, Understanding
 from rejoinder.nlu.calendar import spell_dates
 from rejoinder.nlu.classifier import OUT_OF_SCOPE, IntentClassifier, Prediction
 from rejoinder.nlu.commands import command, confirmation
 from rejoinder.nlu.completion import dangles, intent_completion, value_completion
 from rejoinder.nlu.encoder import Encoder
+from rejoinder.nlu.evidence import SURE, adds, answers, asks
+from rejoinder.nlu.negation import refused
 from rejoinder.nlu.patterns import FILLERS, Patterns, Reading
 from rejoinder.nlu.retrieval import Answer, Knowledge
 from rejoinder.nlu.slots import CORRECTIONS, FUNCTION_WORDS, SlotFinder, Span, assign
@@ -30,11 +33,14 @@ from rejoinder.text import normalize
 CONFIRM = "confirm"
 """What `expecting` is when the last reply asked for a yes; also the slot that holds the answer."""
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raise it when what is fitted changes its meaning."""
 
 ARRAYS = ("labels", "weights", "temperature", "vectors", "targets", "knowledge")
 """What a file of the cache holds."""
+
+N_CHARACTERS_AT_MOST, N_WORDS_AT_MOST = 2_000, 120
+"""The rest of a longer turn is left out: 120 words are most of a minute of speech, and the time stays bounded."""
 
 TOO_CLOSE = 0.55
 """Cosine to a sentence of the domain above which a built-in out-of-scope sentence is none for this domain."""
@@ -42,15 +48,14 @@ TOO_CLOSE = 0.55
 STRONG_INTENT = 0.8
 """An intent below this may give way to the knowledge, and is not called complete."""
 
+_PLAIN = FILLERS | FUNCTION_WORDS | CORRECTIONS
+"""Words that say nothing about what is meant."""
 
 FOR_COVERED, AGAINST_UNEXPLAINED, AGAINST_NO_VALUE = 3.0, 4.0, 1.0
 """What the slots add to an intent's log-odds: for the share of words inside its values, against the share that neither
 values nor patterns explain (beyond `MAY_BE_UNEXPLAINED`), and against it when it needs a value and none was found."""
 
 MAY_BE_UNEXPLAINED = 0.2
-
-ANSWER_MAY_BE_UNEXPLAINED, ADDITION_MAY_BE_UNEXPLAINED = 0.4, 0.25
-"""Largest such share in the answer to a question, and in a correction or addition that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,11 @@ class Understander:
             for intent in domain.intents.values()
         }
         self._known = frozenset(word for words in self._patterns.words.values() for word in words)
+        self._added = frozenset(slot for slot, cues in self._patterns.cues.items() if "with" in cues)
+        self._plain = {
+            intent.name: _PLAIN | self._patterns.words[intent.name] | _own_words(intent)
+            for intent in domain.intents.values()
+        }
 
     @classmethod
     def fit(
@@ -131,8 +141,9 @@ class Understander:
         return understanding
 
     def _hear(self, text: str, expecting: str | None) -> _Heard:
-        words = tuple(normalize(spell_dates(text)).split())
-        spans = self._finder.find(words, today=self._today(), expected=expecting, known=self._known)
+        words = tuple(normalize(spell_dates(text[:N_CHARACTERS_AT_MOST])).split())[:N_WORDS_AT_MOST]
+        found = self._finder.find(words, today=self._today(), expected=expecting, known=self._known)
+        spans = refused(found, words, text=text, added=self._added)
         return _Heard(text, words, spans, self._patterns.read(words, spans))
 
     def _as_command(self, heard: _Heard, expecting: str | None) -> Understanding | None:
@@ -155,11 +166,13 @@ class Understander:
         allowed = self._allowed.get(intent or "", frozenset()) | {expecting}
         spans = assign(heard.spans, heard.words, allowed=allowed, expected=expecting, cues=self._patterns.cues)
         answer = next((span for span in spans if span.slot == expecting), None)
-        if answer is None or self._unexplained(heard, spans, intent) > ANSWER_MAY_BE_UNEXPLAINED:
+        if answer is None or (not answer.value and answer.finished):
+            return None
+        if not answers(spans, heard.words, self._n_strange(heard, spans, intent)):
             return None
         completion = value_completion(slot, answer)
         confidence = 1.0 - max(span.cost for span in spans)
-        return Understanding(heard.text, intent, confidence, _values(spans), "slot", completion)
+        return Understanding(heard.text, intent, confidence, _changes(spans), "slot", completion)
 
     def _as_confirmation(self, heard: _Heard, intent: str | None) -> Understanding | None:
         answer = confirmation(heard.words)
@@ -190,8 +203,8 @@ class Understander:
         spans = assign(
             heard.spans, heard.words, allowed=self._allowed[intent], expected=expecting, cues=self._patterns.cues
         )
-        slots = _values(spans)
-        if not slots or self._unexplained(heard, spans, intent) > ADDITION_MAY_BE_UNEXPLAINED:
+        slots = _changes(spans)
+        if not slots or not adds(spans, heard.words, self._n_strange(heard, spans, intent)):
             return None
         confidence = 1.0 - max(span.cost for span in spans)
         completion = Completion.COMPLETE if all(span.finished for span in spans) else Completion.INCOMPLETE
@@ -205,18 +218,23 @@ class Understander:
         thresholds = self._domain.thresholds
         if answer is not None and answer.confidence < thresholds.knowledge:
             answer = None
-        if best is not None and best.confidence >= thresholds.intent and not (answer and self._gives_way(best, answer)):
-            return best
+        meant = best if best is not None and best.confidence >= thresholds.intent else None
+        if meant is not None and (answer is None or not self._gives_way(heard, meant, answer)):
+            return meant
         if answer is not None:
             return _answered(heard, answer)
         completion = Completion.INCOMPLETE if heard.reading.begun else Completion.PLAUSIBLE
         return Understanding(heard.text, None, best.confidence if best else 0.0, completion=completion)
 
-    def _gives_way(self, best: Understanding, answer: Answer) -> bool:
+    def _gives_way(self, heard: _Heard, best: Understanding, answer: Answer) -> bool:
         """Whether an intent that is only weakly meant leaves the question to the knowledge."""
         intent = self._domain.intents[best.intent or ""]
         lacks = any(slot.required and slot.name not in best.slots for slot in intent.slots)
-        return best.confidence < STRONG_INTENT and answer.confidence > best.confidence and (lacks or not best.slots)
+        if answer.confidence <= best.confidence:
+            return False
+        if best.slots and lacks and asks(heard.words):  # "do you have soy milk" orders nothing
+            return True
+        return best.confidence < STRONG_INTENT and (lacks or not best.slots)
 
     def _likeliest(self, heard: _Heard, prediction: Prediction) -> Understanding | None:
         """The intent that the head and the slots together speak for."""
@@ -239,19 +257,28 @@ class Understander:
             return confidence
         sure = [span for span in spans if span.finished and span.cost <= 0.2]
         covered = sum(span.end - span.start for span in sure) / len(heard.words)
-        unexplained = self._unexplained(heard, spans, intent)
+        unexplained = self._n_strange(heard, spans, intent) / len(heard.words)
         needed = {slot.name for slot in self._domain.intents[intent].slots if slot.required}
+        if asks(heard.words) and needed.isdisjoint(span.slot for span in sure):
+            covered = 0.0  # "do you have soy milk" asks about a value, and orders nothing
         odds = math.log((confidence + 1e-6) / (1 - confidence + 1e-6))
         odds += FOR_COVERED * covered - AGAINST_UNEXPLAINED * max(0.0, unexplained - MAY_BE_UNEXPLAINED)
         odds -= AGAINST_NO_VALUE * bool(needed and not sure)
         return 1 / (1 + math.exp(-odds))
 
-    def _unexplained(self, heard: _Heard, spans: Sequence[Span], intent: str | None) -> float:
-        """The share of words that are neither in a value nor in the intent's patterns nor empty of meaning."""
-        inside = {at for span in spans for at in range(span.start, span.end)}
-        plain = FILLERS | FUNCTION_WORDS | CORRECTIONS | self._patterns.words.get(intent or "", set())
-        strange = [word for at, word in enumerate(heard.words) if at not in inside and word not in plain]
-        return len(strange) / len(heard.words)
+    def _n_strange(self, heard: _Heard, spans: Sequence[Span], intent: str | None) -> int:
+        """How many words are neither in a value nor in the intent's own sentences nor empty of meaning."""
+        slots = {span.slot for span in spans}
+        replaced = [span for span in heard.spans if span.slot in slots and span.cost <= SURE]  # "small, no, large"
+        inside = {at for span in [*spans, *replaced] for at in range(span.start, span.end)}
+        plain = self._plain.get(intent or "", _PLAIN)
+        return sum(at not in inside and word not in plain for at, word in enumerate(heard.words))
+
+
+def _own_words(intent: Intent) -> frozenset[str]:
+    """The words of an intent's questions, which its answers take up: "pick up" in "I'd pick it up on monday"."""
+    questions = [*intent.confirm, *(question for slot in intent.slots for question in slot.ask)]
+    return frozenset(word for question in questions for word in normalize(re.sub(r"{.*?}", " ", question)).split())
 
 
 def _answered(heard: _Heard, answer: Answer) -> Understanding:
@@ -267,6 +294,12 @@ def _answered(heard: _Heard, answer: Answer) -> Understanding:
 
 
 def _values(spans: Sequence[Span]) -> dict[str, str]:
+    """The values that were given; a refused one is none."""
+    return {span.slot: span.value for span in spans if span.finished and span.value}
+
+
+def _changes(spans: Sequence[Span]) -> dict[str, str]:
+    """The values for the intent in progress; an empty one takes away what it has."""
     return {span.slot: span.value for span in spans if span.finished}
 
 
