@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks import corpus
-from benchmarks.corpus import Recording
 from rejoinder.audio import SAMPLE_RATE
 from rejoinder.events import Completion, Samples
 from rejoinder.prosody import Prosody
@@ -56,11 +55,11 @@ class Heard:
     """By the time of the pause: how the voice ended, and what understanding made of the words."""
 
 
-def hear(recording: Recording, understand: Understand | None) -> Heard:
+def hear(recorded: Samples, understand: Understand | None) -> Heard:
     """Work out what the turn machine is given."""
     silence = np.zeros(round(SILENCE_AFTER_S * SAMPLE_RATE), np.float32)
-    samples = np.concatenate([recording.samples, silence])
-    heard = Heard(samples, tuple(map(float, probabilities(samples))), speech_end(recording.samples), {})
+    samples = np.concatenate([recorded, silence])
+    heard = Heard(samples, tuple(map(float, probabilities(samples))), speech_end(recorded), {})
     patient = TurnOptions(resume_risk=0.0, longest_silence_s=1.5, longest_unfinished_silence_s=1.5)
     began_s = 0.0
     for event in _events(heard, patient):
@@ -106,7 +105,7 @@ def report(name: str, all_heard: Sequence[Heard], options: TurnOptions) -> str:
     )
 
 
-def _words(domain: str) -> Understand:
+def words(domain: str) -> Understand:
     """What the assistant of a domain makes of the audio so far."""
     from rejoinder import Assistant
     from rejoinder.dialogue import DialogueState
@@ -122,20 +121,20 @@ def main() -> None:
     parser.add_argument("--words", action="store_true", help="let understanding have its say; else only the voice has")
     parser.add_argument("--every", type=int, default=1, help="take every n-th recording only")
     arguments = parser.parse_args()
-    an4 = _words(str(corpus.AN4_DOMAIN)) if arguments.words else None
+    an4 = words(str(corpus.AN4_DOMAIN)) if arguments.words else None
     if arguments.test:
-        cafe = _words(str(corpus.CAFE)) if arguments.words else None
-        orders = [hear(recording, cafe) for recording in corpus.cafe()]
-        letters = [hear(recording, an4) for recording in corpus.an4("test")]
+        cafe = words(str(corpus.CAFE)) if arguments.words else None
+        orders = [hear(recording.samples, cafe) for recording in corpus.cafe()]
+        letters = [hear(recording.samples, an4) for recording in corpus.an4("test")]
         for name, heard in (("cafe", orders), ("AN4 test", letters), ("both", orders + letters)):
             if heard:
                 print(report(name, heard, TurnOptions()))
         return
-    heard = [hear(recording, an4) for recording in corpus.an4("train")[:: arguments.every]]
+    heard = [hear(recording.samples, an4) for recording in corpus.an4("train")[:: arguments.every]]
     for silence_s in (0.3, 0.4, 0.5, 0.6, 0.7):
         fixed = replace(TurnOptions(), resume_risk=0.0, longest_silence_s=silence_s)
         print(report(f"fixed silence {silence_s:.1f} s", heard, replace(fixed, longest_unfinished_silence_s=silence_s)))
-    for risk in (0.02, 0.03, 0.04, 0.055, 0.07, 0.1):
+    for risk in (0.04, 0.055, 0.065, 0.075, 0.085, 0.1):
         print(report(f"resume_risk {risk:.3f}", heard, TurnOptions(resume_risk=risk)))
 
 

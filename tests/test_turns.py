@@ -1,6 +1,6 @@
 """The turn machine, its detector and the voice before a pause: properties, then real models on real sounds."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import pairwise
 
 import numpy as np
@@ -31,14 +31,15 @@ SPEECH, SILENCE = 0.95, 0.02
 completions = st.none() | st.sampled_from(Completion)
 prosodies = st.none() | st.builds(
     Prosody,
-    pitch_known=st.booleans(),
     final_pitch=st.floats(-8, 8),
-    pitch_slope=st.floats(-60, 60),
+    final_range=st.floats(0, 12),
     pitch_range=st.floats(0, 12),
-    voiced=st.floats(0, 1),
-    level_db=st.floats(-25, 0),
-    syllable_s=st.floats(0, 1),
-    unvoiced_s=st.floats(0, 0.3),
+    periodicity=st.floats(0, 1),
+    final_periodicity=st.floats(0, 1),
+    level_db=st.floats(-40, 0),
+    final_peak_db=st.floats(-18, 18),
+    n_syllables=st.integers(0, 30).map(float),
+    final_gap_s=st.floats(0, 3),
     tilt_db=st.floats(-60, 20),
 )
 runs = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 40)), max_size=12)
@@ -189,28 +190,36 @@ def tone(from_hz: float, to_hz: float, *, seconds: float = 1.5, fade: bool = Fal
 
 @pytest.mark.parametrize("hertz", [80.0, 120.0, 200.0, 300.0])
 def test_prosody_follows_the_pitch(hertz: float) -> None:
-    falling, rising = Prosody.of(tone(hertz, hertz * 0.8)), Prosody.of(tone(hertz, hertz * 1.25))
-    assert falling.pitch_known
-    assert rising.pitch_known
-    assert falling.final_pitch == pytest.approx(-3.5, abs=0.8)  # 3.9 semitones at the very end
-    assert rising.final_pitch == pytest.approx(3.5, abs=0.8)
-    assert falling.pitch_slope < -4 < 4 < rising.pitch_slope
+    falling, level, rising = (Prosody.of(tone(hertz, hertz * ratio)) for ratio in (0.8, 1.0, 1.25))
+    assert falling.final_pitch < 1.0
+    assert level.final_pitch == pytest.approx(0.0, abs=0.2)
+    assert rising.final_pitch == pytest.approx(3.5, abs=0.8)  # 3.9 semitones at the very end
+    assert level.pitch_range < 0.5
+    assert falling.pitch_range == pytest.approx(rising.pitch_range, abs=0.5)
+    assert 1.5 < rising.pitch_range < 3.9
 
 
 def test_prosody_knows_a_voice_that_fades_and_disregards_silence_around_it() -> None:
     silence = np.zeros(SAMPLE_RATE // 3, np.float32)
-    faded, steady = Prosody.of(tone(150, 150, fade=True)), Prosody.of(tone(150, 150))
-    assert faded.level_db < steady.level_db - 3
+    faded, steady = Prosody.of(tone(150, 150, seconds=3.0, fade=True)), Prosody.of(tone(150, 150))
+    assert faded.level_db < steady.level_db - 1
     padded = Prosody.of(np.concatenate([silence, tone(150, 150), silence]))
-    assert padded.level_db == pytest.approx(steady.level_db, abs=4.0)  # the cut itself is heard
-    assert padded.voiced == pytest.approx(steady.voiced, abs=0.1)
+    assert padded.level_db == pytest.approx(steady.level_db, abs=0.5)
+    assert padded.periodicity == pytest.approx(steady.periodicity, abs=0.1)
+
+
+def test_prosody_counts_syllables_and_the_time_between_them() -> None:
+    gap = np.zeros(round(0.2 * SAMPLE_RATE), np.float32)
+    syllable = tone(150, 150, seconds=0.5) * np.hanning(SAMPLE_RATE // 2).astype(np.float32)
+    spelled = Prosody.of(np.concatenate([syllable, gap, syllable, gap, syllable * 0.5, gap]))
+    assert spelled.n_syllables == 3
+    assert spelled.final_gap_s == pytest.approx(0.7, abs=0.1)
+    assert spelled.final_peak_db == pytest.approx(-6.0, abs=1.0)
 
 
 @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(100), np.zeros(16_000), np.full(16_000, 1.0)])
 def test_prosody_of_nothing_is_finite(samples: Samples) -> None:
-    measured = Prosody.of(samples.astype(np.float32))
-    assert np.isfinite([measured.level_db, measured.final_pitch, measured.tilt_db, measured.syllable_s]).all()
-    assert not Prosody.of(np.zeros(16_000, np.float32)).pitch_known
+    assert np.isfinite(astuple(Prosody.of(samples.astype(np.float32)))).all()
 
 
 # Real models from here on.

@@ -56,7 +56,7 @@ class SessionOptions:
     """Work out and synthesize the reply ahead; off, that is done after the end of the turn."""
     lockstep: bool = False
     """Finish each piece of work before taking more audio: the same result at any pace, for tests and evaluation."""
-    partial_interval_s: float = 0.3
+    partial_interval_s: float = 0.2
     """Least time between two recognitions of a caller who is speaking."""
     barge_in: bool = True
     """Whether the caller can interrupt; off for a line whose echo is not cancelled."""
@@ -309,15 +309,12 @@ class Session:
                 self.interrupt()
             if self._options.drafts and turn.pause is None:
                 await self._draft(turn, only_if=Completion.COMPLETE)
-        # A long utterance on a busy machine: recognition takes a third of the time at most.
-        took_s = time.perf_counter() - started
-        turn.partial_due_s = self._now_s + max(self._options.partial_interval_s, 2 * took_s)
+        # A long utterance on a busy machine: looking ahead takes half of the time at most.
+        turn.partial_due_s = self._now_s + max(self._options.partial_interval_s, time.perf_counter() - started)
 
     async def _work_on_pause(self, turn: _Turn) -> None:
         """Recognize all words up to a pause, tell endpointing what they mean, and have the reply ready."""
         this = turn.pause
-        if turn.partial is not None and not turn.partial.done():
-            await asyncio.wait([turn.partial])
         if await self._recognize(turn) and turn.pause is this:
             await self._draft(turn)
 

@@ -6,6 +6,7 @@ encoded here are short (a domain's phrases), so plain Python needs no further li
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from rejoinder.errors import ModelError
@@ -31,6 +32,8 @@ class Tokenizer:
             piece = self._pieces[index]
             if not piece.startswith(_SPECIAL_PREFIX):
                 self._ids.setdefault(piece.decode("utf-8"), index)
+        # No piece spans two words, so words can be encoded, and remembered, one by one.
+        self._word = lru_cache(maxsize=8192)(self._encode_word)
         self._word_starts = tuple(piece.startswith(SPACE.encode()) for piece in self._pieces)
 
     @classmethod
@@ -74,7 +77,16 @@ class Tokenizer:
         """Token ids of `text`, without begin and end marks; the first word gets a leading space as in training."""
         if not text:
             return ()
-        symbols = list(SPACE + text.replace(" ", SPACE))
+        if text.startswith(" ") or text.endswith(" ") or "  " in text or SPACE in text:
+            return self._merged(SPACE + text.replace(" ", SPACE))
+        return tuple(token for word in text.split(" ") for token in self._word(word))
+
+    def _encode_word(self, word: str) -> tuple[int, ...]:
+        return self._merged(SPACE + word)
+
+    def _merged(self, text: str) -> tuple[int, ...]:
+        """Join neighbours as the vocabulary was made: the pair with the lowest id first."""
+        symbols = list(text)
         ids = self._ids
         while len(symbols) > 1:
             best: tuple[int, int, int] | None = None
