@@ -34,11 +34,13 @@ class TurnOptions:
     """Speech in one piece that begins a turn while the assistant speaks."""
     pause_s: float = 0.064
     """Silence after which `SpeechPaused` is reported."""
-    resume_risk: float = 0.065
+    resume_risk: float = 0.025
     """A turn is over when it is less likely than this that the caller goes on (`resume_probability`)."""
-    least_silence_s: float = 0.16
-    """Silence before which no turn is over."""
-    longest_silence_s: float = 0.7
+    least_silence_s: float = 0.224
+    """Silence before which no turn is over: until about then the words are not known, and the draft is not ready."""
+    least_unfinished_silence_s: float = 0.608
+    """The same where the words are `Completion.INCOMPLETE`: whoever says "with" goes on, whatever the voice does."""
+    longest_silence_s: float = 0.672
     """Silence that ends a turn whatever its words and its voice are."""
     longest_unfinished_silence_s: float = 0.75
     """The same where the words are `Completion.INCOMPLETE`."""
@@ -114,25 +116,25 @@ class TurnState:
         return self.onset is not None
 
 
-_INTERCEPT = -3.360
-_PER_SECOND_OF_SILENCE = -4.159
-_OF_COMPLETION = {Completion.COMPLETE: -0.951, Completion.PLAUSIBLE: 0.0, Completion.INCOMPLETE: 0.533}
-_OF_LOG_SPEECH = 0.619
-_OF_LOG_PIECE = -0.865
+_INTERCEPT = -5.680
+_PER_SECOND_OF_SILENCE = -5.910
+_OF_COMPLETION = {Completion.COMPLETE: -2.169, Completion.PLAUSIBLE: 0.0, Completion.INCOMPLETE: 0.649}
+_OF_LOG_SPEECH = 0.218
+_OF_LOG_PIECE = -1.040
 _OF_PROSODY = {
-    "final_pitch": 0.207,
-    "final_range": -0.135,
-    "pitch_range": -0.105,
-    "periodicity": 2.503,
-    "final_periodicity": 4.635,
-    "level_db": 0.055,
-    "final_peak_db": 0.041,
-    "n_syllables": -0.285,
-    "final_gap_s": 1.496,
-    "tilt_db": 0.036,
+    "final_pitch": 0.309,
+    "final_range": -0.224,
+    "pitch_range": -0.146,
+    "periodicity": 4.165,
+    "final_periodicity": 6.030,
+    "level_db": 0.039,
+    "final_peak_db": 0.062,
+    "n_syllables": -0.244,
+    "final_gap_s": 2.450,
+    "tilt_db": 0.064,
 }
-# Fitted on AN4's 948 training utterances with the recipe of `benchmarks.fit_endpointing`, but with recorded noise. The
-# completions are those of the assistant's own recognition and understanding at each pause.
+# Fitted by `benchmarks.fit_endpointing` on AN4's 948 training utterances; the completions are what the assistant's own
+# recognition and understanding made of the words at each pause.
 
 
 def resume_probability(
@@ -220,7 +222,8 @@ def _is_over(state: TurnState, options: TurnOptions, completion: Completion | No
     longest_s = options.longest_unfinished_silence_s if unfinished else options.longest_silence_s
     if state.n_silent >= _n_chunks(longest_s):
         return True
-    if state.n_silent < _n_chunks(max(options.least_silence_s, options.pause_s)):
+    least_s = options.least_unfinished_silence_s if unfinished else options.least_silence_s
+    if state.n_silent < _n_chunks(max(least_s, options.pause_s)):
         return False
     risk = resume_probability(
         state.n_silent * CHUNK_S,

@@ -1,7 +1,7 @@
 """How finished the words are, for the endpointer: it waits while a caller is in the middle of something."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rejoinder.domain import Intent, Slot, SlotKind
 from rejoinder.events import Completion
@@ -30,6 +30,17 @@ def value_completion(slot: Slot, span: Span) -> Completion:
     if slot.kind in (SlotKind.CODE, SlotKind.PHONE) and not slot.lengths:
         return Completion.PLAUSIBLE
     return Completion.COMPLETE
+
+
+def may_grow(values: Mapping[str, str], last: Sequence[Span], slots: Mapping[str, Slot]) -> bool:
+    """Whether one of the understood `values` is spelled, of no set length, and ends the words: more letters may come.
+
+    `last` are all spans at the end. Digits of a length that some slot asks for, a zip code's five, are whole.
+    """
+    spelled = (SlotKind.CODE, SlotKind.PHONE)
+    growing = [s for s in last if slots[s.slot].kind in spelled and values.get(s.slot) == s.value]
+    whole = {(s.start, s.end) for s in last if s.finished and slots[s.slot].kind in spelled and slots[s.slot].lengths}
+    return any((span.start, span.end) not in whole for span in growing)
 
 
 def intent_completion(intent: Intent, slots: Sequence[str], *, exact: bool) -> Completion:

@@ -20,7 +20,7 @@ from rejoinder.events import Completion, Understanding
 from rejoinder.nlu.calendar import spell_dates
 from rejoinder.nlu.classifier import OUT_OF_SCOPE, IntentClassifier, Prediction
 from rejoinder.nlu.commands import command, confirmation
-from rejoinder.nlu.completion import dangles, intent_completion, value_completion
+from rejoinder.nlu.completion import dangles, intent_completion, may_grow, value_completion
 from rejoinder.nlu.encoder import Encoder
 from rejoinder.nlu.evidence import SURE, adds, answers, asks
 from rejoinder.nlu.negation import refused
@@ -138,6 +138,10 @@ class Understander:
             return replace(understanding, completion=Completion.INCOMPLETE)
         if self._finder.ends_within_value(heard.words):
             return replace(understanding, completion=Completion.INCOMPLETE)
+        if understanding.completion is Completion.COMPLETE:
+            last = [span for span in heard.spans if span.end == len(heard.words)]
+            if may_grow(understanding.slots, last, self._domain.slots):
+                return replace(understanding, completion=Completion.PLAUSIBLE)
         return understanding
 
     def _hear(self, text: str, expecting: str | None) -> _Heard:
