@@ -1,5 +1,5 @@
 # Everything a new machine needs is Python 3.11 and make: every target sets up its own environment first.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from rejoinder.domain import Domain
+
 ROOT = Path(__file__).parents[1]
 
 BLOCK = re.compile(
@@ -62,6 +64,16 @@ def test_make_targets_exist() -> None:
         for command in commands(block.code) if block.language == "sh" else []:
             if command[0] == "make":
                 assert set(command[1:]) <= targets, f"README.md:{block.line}"
+
+
+def test_the_domain_that_is_shown_is_valid(tmp_path: Path) -> None:
+    shown = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert shown
+    (tmp_path / "knowledge").mkdir()
+    (tmp_path / "knowledge" / "page.md").write_text("# Hours\nFrom nine to five.\n")
+    for text in shown:
+        (tmp_path / "domain.yaml").write_text(text)
+        assert Domain.load(tmp_path).intents
 
 
 @pytest.mark.model

@@ -40,7 +40,12 @@ def price(slots: Mapping[str, str]) -> dict[str, str]:
 
 
 def place_order(slots: Mapping[str, str]) -> dict[str, str]:
-    """Put the order on the list and return its number; runs once, after the customer said yes."""
-    number = str(next(_numbers))
-    orders.append({"order": number, **slots})
+    """Put the order on the list and return its number; runs after the customer said yes.
+
+    An order that was changed afterwards comes with the number that it was given, and takes the place of the first.
+    """
+    number = slots.get("order") or str(next(_numbers))
+    for placed in [placed for placed in orders if placed["order"] == number]:
+        orders.remove(placed)
+    orders.append({**slots, "order": number})
     return {"order": number}

@@ -260,6 +260,10 @@ BROKEN = {
         "domain.yaml:3: unknown reply 'greetings' (did you mean 'greeting'? known: again, cancelled, declined, goodbye, "
         "greeting, help, idle, not_understood, nothing_to_cancel, nothing_to_repeat, out_of_scope, resume, … (2 more))",
     ),
+    "reply with a slot": (
+        HELLO + "replies: {thanks: 'You are welcome, {name}.'}",
+        "domain.yaml:3: the template uses {name}, which is unknown here (known: none)",
+    ),
     "knowledge that is not there": (
         "knowledge: pages/*.md",
         "domain.yaml:1: no file matches 'pages/*.md' in {folder}",

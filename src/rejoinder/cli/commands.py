@@ -230,6 +230,7 @@ def talk(ctx: click.Context, folder: Path, *, loudspeaker: bool) -> None:
 
     device = open_sounddevice()
     assistant = _load(ctx, folder)
+    assistant.warm()
     talk_by_microphone(assistant, device, listen_while_speaking=not loudspeaker)
 
 

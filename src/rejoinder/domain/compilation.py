@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rejoinder.domain import Choice, Domain, LlmSettings, Models, Passage, Replies, Slot, SlotKind, Term, Thresholds
 from rejoinder.domain.grammar import MARKS, sentences
-from rejoinder.domain.intents import compile_intents
+from rejoinder.domain.intents import check_template, compile_intents
 from rejoinder.domain.knowledge import read_passages
 from rejoinder.domain.schema import DomainEntry, SlotEntry, ValueEntry
 from rejoinder.domain.source import KeyPath, Source, did_you_mean, files_matching
@@ -240,6 +240,8 @@ def _replies(entry: DomainEntry, source: Source) -> Replies:
             source.problem(("replies", key), f"unknown reply '{key}' {did_you_mean(key, known)}")
         elif not entry.replies[key]:
             source.problem(("replies", key), f"the reply '{key}' is empty")
+        for text in entry.replies[key]:
+            check_template(source, text, ("replies", key), ["question"] if key in ("again", "resume") else [])
     return Replies(**{key: tuple(texts) for key, texts in entry.replies.items() if key in known and texts})
 
 

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,25 +125,13 @@ class _Intents:
         open_after = open_before or (entry.action is not None and entry.returns is None)
         known = [*self._listed(name, entry), *results]
         for n, question in ((slot, text) for slot, part in entry.slots.items() for text in part.ask):
-            self._check_template(question, (*path, "slots", n, "ask"), known, is_open=open_before)
+            check_template(self.source, question, (*path, "slots", n, "ask"), known, is_open=open_before)
         for text in entry.confirm:
-            self._check_template(text, (*path, "confirm"), known, is_open=open_before)
+            check_template(self.source, text, (*path, "confirm"), known, is_open=open_before)
         for text in entry.reply:
-            self._check_template(text, (*path, "reply"), known, is_open=open_after)
+            check_template(self.source, text, (*path, "reply"), known, is_open=open_after)
         if entry.returns is not None and entry.compute is None and entry.action is None:
             self.source.problem((*path, "returns"), f"intent '{name}' has 'returns' but neither 'compute' nor 'action'")
-
-    def _check_template(self, text: str, path: KeyPath, known: list[str], *, is_open: bool) -> None:
-        try:
-            used = templates.names(text)
-        except DomainError as error:
-            self.source.problem(path, str(error))
-            return
-        for slot in sorted(used.difference(known)):
-            if not is_open:
-                self.source.problem(
-                    path, f"the template uses {{{slot}}}, which is unknown here {did_you_mean(slot, known)}"
-                )
 
     def _action(self, name: str, entry: ActionEntry) -> Action:
         path = ("intents", name, "action")
@@ -179,3 +167,15 @@ def _functions(file: Path) -> list[str]:
         alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
     ]
     return [*defined, *imported]
+
+
+def check_template(source: Source, text: str, path: KeyPath, known: Sequence[str], *, is_open: bool = False) -> None:
+    """Report a template that is malformed, or that uses a name besides those `known` (unless it `is_open`)."""
+    try:
+        used = templates.names(text)
+    except DomainError as error:
+        source.problem(path, str(error))
+        return
+    for name in sorted(used.difference(known)):
+        if not is_open:
+            source.problem(path, f"the template uses {{{name}}}, which is unknown here {did_you_mean(name, known)}")
