@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +169,7 @@ def _functions(file: Path) -> list[str]:
     return [*defined, *imported]
 
 
-def check_template(source: Source, text: str, path: KeyPath, known: Sequence[str], *, is_open: bool = False) -> None:
+def check_template(source: Source, text: str, path: KeyPath, known: list[str], *, is_open: bool = False) -> None:
     """Report a template that is malformed, or that uses a name besides those `known` (unless it `is_open`)."""
     try:
         used = templates.names(text)
