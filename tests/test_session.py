@@ -157,6 +157,78 @@ async def test_an_action_runs_once_after_commit_and_never_in_a_draft() -> None:
     assert all(name.startswith("rejoinder") for name in actions.threads)
 
 
+async def test_what_an_action_returned_is_heard_not_only_written() -> None:
+    synthesizer = FakeSynthesizer()
+    async with a_session(fake_pipeline(synthesizer=synthesizer)) as session:
+        await heard(session, speak("a latte"), silence(4))
+        events = await heard(session, speak("yes"), silence(4))
+    assert "Your order number is 12." in synthesizer.spoken
+    assert sum(len(piece.samples) for piece in of(ReplyAudio, events)) == 5 * 7200
+    assert not of(TurnEnded, events)[0].draft_hit
+
+
+async def test_words_of_which_only_the_beginning_was_recognized_do_nothing() -> None:
+    actions = FakeActions()
+    recognizer = FakeRecognizer()
+    async with a_session(fake_pipeline(actions=actions, recognizer=recognizer)) as session:
+        await heard(session, speak("a latte"), silence(4))
+        await heard(session, speak("yes"))
+        recognizer.fail = lambda _: True  # "yes" was a partial; the rest cannot be recognized
+        events = await heard(session, speak("but not the large one please"), silence(3))
+    assert actions.ran == []
+    assert "catch that" in of(ReplyStarted, events)[-1].text
+
+
+async def test_speech_without_end_is_cut_and_not_taken_up_for_ever() -> None:
+    turns = replace(LOCKSTEP.turns, longest_turn_s=2.0)
+    lengths: list[int] = []
+
+    def measure(samples: Samples) -> bool:
+        lengths.append(len(samples))
+        return False
+
+    pipeline = fake_pipeline(recognizer=FakeRecognizer(fail=measure))
+    async with a_session(pipeline, replace(LOCKSTEP, turns=turns)) as session:
+        await heard(session, speak(" ".join(["word"] * 60)), silence(2))
+    assert max(lengths) < 6 * 16_000
+
+
+async def test_speech_right_after_a_typed_turn_is_a_turn_of_its_own() -> None:
+    async with a_session() as session:
+        session.submit_text("a latte")
+        await session.settle()
+        await drained(session)
+        (ended,) = of(TurnEnded, await heard(session, silence(0.2), speak("when are you open"), silence(3)))
+        assert (ended.text, ended.continues) == ("when are you open", False)
+        assert session.state.intent == "order"
+
+
+async def test_an_interruption_takes_back_the_audio_that_nobody_took_yet() -> None:
+    async with a_session() as session:
+        samples = np.concatenate([speak("when are you open"), silence(1.3)])
+        await session.feed(samples)
+        await session.feed(np.concatenate([speak("a large latte"), silence(0.1)]))
+        events = await drained(session)
+    interrupted = next(i for i, event in enumerate(events) if isinstance(event, ReplyDone) and event.interrupted)
+    assert not of(ReplyAudio, events[:interrupted])
+
+
+async def test_a_hang_up_ends_the_session_even_when_it_is_interrupted() -> None:
+    pipeline = fake_pipeline()
+    hours = replace(pipeline.domain.intents["hours"], ends="hangup")
+    pipeline = replace(pipeline, domain=replace(pipeline.domain, intents={"hours": hours}))
+    async with a_session(pipeline, SessionOptions()) as session:
+        session.submit_text("when are you open")
+        await asyncio.sleep(0)
+        session.submit_text("when are you open")
+        session.interrupt()
+        await asyncio.wait_for(session.settle(), 5)
+        session.interrupt()
+        await session.close()
+        events = await drained(session)
+    assert len(of(SessionEnded, events)) == 1
+
+
 async def test_an_abandoned_draft_has_no_effect() -> None:
     actions = FakeActions()
     async with a_session(fake_pipeline(actions=actions)) as session:

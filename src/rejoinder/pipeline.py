@@ -89,6 +89,16 @@ class Pipeline:
         took_s = {**draft.took_s, "action": time.perf_counter() - started}
         return replace(draft, state=state, reply=reply, took_s=took_s), result is not None
 
+    def failed(self, draft: Draft) -> Draft:
+        """What is said when the action of a committed draft did not come to an end."""
+        state, reply = after_action(self.domain, draft.state, draft.reply, None)
+        return replace(draft, state=state, reply=reply)
+
+    def is_settled(self, draft: Draft) -> bool:
+        """Whether the draft's words are those that will be said: no action has yet to run, no model to be asked."""
+        asks = self.llm is not None and draft.understanding.source == "none"
+        return draft.reply.action is None and not asks
+
     def apology(self, transcript: Transcript, state: DialogueState) -> Draft:
         """What is said when a stage failed: the conversation stays where it stood."""
         reply = Reply(self.domain.replies.not_understood[0])

@@ -99,6 +99,8 @@ class _Turn:
     hypothesis: Transcript = field(default_factory=lambda: Transcript(""))
     n_heard: int = 0
     """Chunks that the hypothesis covers."""
+    n_spoken: int = 0
+    """Chunks up to the latest pause."""
     completion: Completion | None = None
     prosody: Prosody | None = None
     draft: Draft | None = None
@@ -112,10 +114,11 @@ class _Turn:
     """Whether an action ran: such a turn is not taken up again."""
 
     @property
-    def adds_words(self) -> bool:
-        """Whether anything was said beyond the turn that this one takes up again."""
+    def added(self) -> str:
+        """The words beyond those of the turn that this one takes up again."""
         text = self.hypothesis.text
-        return bool(text) and (self.continues is None or text != self.continues.hypothesis.text)
+        n_known = n_stable_words(self.continues.hypothesis.text, text) if self.continues else 0
+        return " ".join(text.split()[n_known:])
 
 
 class Session:
@@ -141,17 +144,20 @@ class Session:
         self._audio_taken = asyncio.Event()
         self._now_s = 0.0
         self._rest = np.zeros(0, np.float32)
-        self._recent: deque[Samples] = deque(maxlen=round(turns.PRE_ROLL_S / CHUNK_S))
+        # A turn is sure only after some speech; the audio before it reaches back beyond that.
+        sure_s = max(self._options.turns.least_speech_s, self._options.turns.least_interruption_s)
+        self._recent: deque[Samples] = deque(maxlen=round((turns.PRE_ROLL_S + sure_s) / CHUNK_S))
         self._turn_state = TurnState()
         self._turn: _Turn | None = None
         self._last: _Turn | None = None
-        self._commits: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self._commit_order = asyncio.Lock()
         self._reply: asyncio.Task[None] | None = None
         self._reply_began_s = 0.0
         self._playing_until_s = 0.0
         self._n_idle = 0
         self._closed = False
+        self._ended = asyncio.Event()
 
     # What transports call.
 
@@ -184,11 +190,13 @@ class Session:
         n_whole = len(audio) // CHUNK_SAMPLES * CHUNK_SAMPLES
         self._rest = audio[n_whole:]
         for start in range(0, n_whole, CHUNK_SAMPLES):
+            if self._closed:
+                return
             self._hear(audio[start : start + CHUNK_SAMPLES])
             if self._options.lockstep:
                 await self.settle()
-            elif n_whole > CHUNK_SAMPLES:
-                await asyncio.sleep(0)  # a long frame must not hold up other callers
+            else:
+                await asyncio.sleep(0)  # the work that this chunk began is begun; other callers are not held up
 
     async def next_event(self, timeout_s: float | None = None) -> Event:
         """The next event; raises `TimeoutError` when none comes within `timeout_s`."""
@@ -208,7 +216,10 @@ class Session:
 
     def submit_text(self, text: str) -> None:
         """Take a typed turn instead of a spoken one."""
+        if self._closed:
+            return
         self.interrupt()
+        self._n_idle = 0
         turn = _Turn(self._state, began_s=self._now_s, speech_end_s=self._now_s)
         turn.hypothesis = Transcript(text.strip(), confidence=1.0)
         self._commit(turn)
@@ -219,12 +230,14 @@ class Session:
 
     def interrupt(self) -> None:
         """Stop the reply, as when the caller speaks over it."""
-        if not self.speaking:
+        if self._closed or not self.speaking:
             return
         if self._reply is not None:
             self._reply.cancel()
+            self._reply = None
         heard_s = max(0.0, min(self._now_s, self._playing_until_s) - self._reply_began_s)
         self._playing_until_s = self._now_s
+        self._drop_waiting_audio()
         self._emit(ReplyDone(interrupted=True, at_s=self._now_s, heard_s=heard_s))
 
     def playback_ended(self) -> None:
@@ -239,14 +252,16 @@ class Session:
     async def close(self, reason: str = "closed") -> None:
         """End the session; work under way is dropped, but an action that has begun is waited for."""
         if self._closed:
+            await self._ended.wait()
             return
         self._closed = True
         async with self._commit_order:
-            dropped = [task for task in self._tasks() if task is not asyncio.current_task()]
+            dropped = [task for task in self._background if task is not asyncio.current_task()]
         for task in dropped:
             task.cancel()
         await asyncio.gather(*dropped, return_exceptions=True)
         self._emit(SessionEnded(reason, self._now_s))
+        self._ended.set()
 
     # Hearing.
 
@@ -258,7 +273,8 @@ class Session:
             self._turn.chunks.append(chunk)
         completion = self._turn.completion if self._turn else None
         # Without echo cancellation, what is heard during a reply is the reply.
-        probability = self._vad(chunk) if self._options.barge_in or not self.speaking else 0.0
+        listens = self._options.barge_in or self._turn is not None or not self.speaking
+        probability = self._vad(chunk) if listens else 0.0
         self._turn_state, happened = turns.step(
             self._turn_state,
             probability,
@@ -274,7 +290,8 @@ class Session:
                 case turns.SpeechPaused(speech_end_s=speech_end_s) if self._turn:
                     self._turn.speech_end_s = speech_end_s
                     self._turn.prosody = Prosody.of(np.concatenate(self._turn.chunks))
-                    self._turn.pause = asyncio.create_task(self._work_on_pause(self._turn))
+                    self._turn.n_spoken = len(self._turn.chunks)
+                    self._turn.pause = self._begin(self._work_on_pause(self._turn))
                 case turns.SpeechResumed() if self._turn:
                     self._turn.pause = self._turn.completion = self._turn.prosody = None
                 case turns.TurnOver(speech_end_s=speech_end_s) if self._turn:
@@ -289,37 +306,46 @@ class Session:
     def _begin_turn(self, at_s: float) -> None:
         """Open a turn with the audio kept from before its speech was sure."""
         self._n_idle = 0
-        turn = _Turn(self._state, list(self._recent), at_s, self._now_s, over_reply=self.speaking)
+        n_chunks = round((self._now_s - at_s + turns.PRE_ROLL_S) / CHUNK_S)
+        turn = _Turn(self._state, list(self._recent)[-n_chunks:], at_s, self._now_s, over_reply=self.speaking)
         turn.partial_due_s = self._now_s + self._options.partial_interval_s / 2
-        last = self._last
-        if last is not None and not last.acted and at_s - last.speech_end_s <= self._options.reopen_s:
+        if (last := self._last) is not None and self._goes_on(last, at_s):
             known = {id(chunk) for chunk in last.chunks}
             turn.chunks = [*last.chunks, *(chunk for chunk in turn.chunks if id(chunk) not in known)]
             turn.continues, turn.state, turn.hypothesis = last, last.state, last.hypothesis
+            last.continues = None  # whatever that one took up is part of it by now
         self._turn = turn
         self._emit(SpeechStarted(at_s))
+
+    def _goes_on(self, last: _Turn, at_s: float) -> bool:
+        """Whether speech that begins at `at_s` is the rest of the last turn, which was taken to be over too soon."""
+        soon = at_s - last.speech_end_s <= self._options.reopen_s
+        fits = len(last.chunks) * CHUNK_S < self._options.turns.longest_turn_s
+        return bool(last.chunks) and soon and fits and not last.acted
 
     def _look_ahead(self, turn: _Turn) -> None:
         """Recognize what has been said so far, if it is time and a thread is free."""
         if self._now_s < turn.partial_due_s or (turn.partial is not None and not turn.partial.done()):
             return
         if turn.over_reply or self._options.lockstep or not self._workers.busy:
-            turn.partial = asyncio.create_task(self._work_on_partial(turn))
+            turn.partial = self._begin(self._work_on_partial(turn))
 
     async def _work_on_partial(self, turn: _Turn) -> None:
         """Recognize a turn that goes on; when it could be whole, work out its reply already."""
-        started = time.perf_counter()
+        started, spoken_s = time.perf_counter(), self._now_s - turn.began_s
         if await self._recognize(turn) and turn is self._turn:
-            if turn.over_reply and self._options.barge_in and self._interrupts(turn):
+            over_reply = turn.over_reply and self._options.barge_in and turn.added
+            if over_reply and not self._is_backchannel(turn, spoken_s=spoken_s):
                 self.interrupt()
             if self._options.drafts and turn.pause is None:
                 await self._draft(turn, only_if=Completion.COMPLETE)
         # A long utterance on a busy machine: looking ahead takes half of the time at most.
-        turn.partial_due_s = self._now_s + max(self._options.partial_interval_s, time.perf_counter() - started)
+        took_s = 0.0 if self._options.lockstep else time.perf_counter() - started
+        turn.partial_due_s = self._now_s + max(self._options.partial_interval_s, took_s)
 
     async def _work_on_pause(self, turn: _Turn) -> None:
         """Recognize all words up to a pause, tell endpointing what they mean, and have the reply ready."""
-        this = turn.pause
+        this = asyncio.current_task()
         if await self._recognize(turn) and turn.pause is this:
             await self._draft(turn)
 
@@ -351,88 +377,89 @@ class Session:
         if only_if not in (None, draft.understanding.completion):
             return
         if turn.speech is None or turn.draft is None or turn.draft.reply.text != draft.reply.text:
-            turn.speech = self._speech(draft.reply.text) if self._options.drafts else None
+            turn.speech = self._speech(draft.reply.text) if self._options.drafts and draft.reply.text else None
         turn.draft = draft
         if turn.speech is not None:
             await self._try("synthesis", turn.speech.prepare())
-
-    def _interrupts(self, turn: _Turn) -> bool:
-        """Whether words over a reply are meant to stop it."""
-        if not turn.adds_words:
-            return False
-        return not self._is_backchannel(turn, spoken_s=self._now_s - turn.began_s)
 
     def _is_backchannel(self, turn: _Turn, *, spoken_s: float) -> bool:
         """Whether the words only say "go on"; an "uh-huh" to a question that wants a yes is an answer."""
         if not turn.over_reply or turn.state.confirming or spoken_s >= self._options.interruption_s:
             return False
-        return is_backchannel(turn.hypothesis.text)
+        return is_backchannel(turn.added)
 
     # Answering.
 
     def _commit(self, turn: _Turn) -> None:
         """The caller is done: answer, off the path of their audio."""
-        task = asyncio.create_task(self._answer(turn, time.perf_counter()))
-        self._commits.add(task)
-        task.add_done_callback(self._commits.discard)
+        self._begin(self._answer(turn, time.perf_counter()))
 
     async def _answer(self, turn: _Turn, decided: float) -> None:
         """Commit a turn: from here on it changes the state, runs its action, and is spoken."""
-        ready = turn.pause is not None and turn.pause.done() and turn.speech is not None
+        ready = turn.pause is not None and turn.pause.done() and turn.speech is not None and turn.speech.ready
         async with self._commit_order:
-            await self._hear_out(turn)
-            if self._was_nothing(turn):
+            heard_out = await self._hear_out(turn)
+            if self._closed or (heard_out and self._was_nothing(turn)):
                 return
-            draft, drafted = await self._final_draft(turn)
+            draft, drafted = await self._final_draft(turn, heard_out)
             self.interrupt()
             self._last = turn
-            timings_s = {"recognize": turn.recognize_s, **draft.took_s, "wait": time.perf_counter() - decided}
-            heard = draft.transcript
             self._emit(
                 TurnEnded(
-                    heard.text,
-                    heard.confidence,
+                    draft.transcript.text,
+                    draft.transcript.confidence,
                     turn.speech_end_s,
                     self._now_s,
-                    draft_hit=ready and drafted,
+                    draft_hit=ready and drafted and self._pipeline.is_settled(draft),
                     continues=turn.continues is not None,
-                    timings_s=timings_s,
+                    timings_s={
+                        "recognize": turn.recognize_s,
+                        **draft.took_s,
+                        "wait": time.perf_counter() - decided,
+                    },
                 )
             )
             self._emit(Understood(draft.understanding, self._now_s))
-            if draft.reply.action is not None:
-                draft = await self._act(turn, draft)
+            if draft.reply.action is not None and not self._closed:
+                draft, drafted = await self._act(turn, draft), False
             self._state = draft.state
             more = await self._free_answer(draft)
             if more is not None and (first := await self._next_clause(more)) is not None:
-                reply = replace(draft.reply, text=first)
-                draft, drafted = replace(draft, reply=reply), False
+                draft, drafted = replace(draft, reply=replace(draft.reply, text=first)), False
                 self._state = replace(self._state, last_reply=first)
             speech = turn.speech if drafted and turn.speech else self._speech(draft.reply.text)
-            self._reply = asyncio.create_task(self._speak(draft.reply, speech, decided, more))
+            if self._turn is not None:  # the caller speaks again already
+                self._turn.over_reply = True
+            self._reply = self._begin(self._speak(draft.reply, speech, decided, more))
 
-    async def _hear_out(self, turn: _Turn) -> None:
-        """Have the transcript of the whole turn."""
+    async def _hear_out(self, turn: _Turn) -> bool:
+        """Have the transcript of the whole turn; False when its words cannot be had."""
         if turn.pause is not None:
             await asyncio.wait([turn.pause])
-        if turn.chunks and (turn.pause is None or not self._options.drafts):
-            await self._recognize(turn)
+        if not self._options.drafts and turn.chunks:
+            turn.hypothesis = Transcript("")
+        elif not turn.chunks or (turn.pause is not None and turn.n_heard >= turn.n_spoken):
+            return True
+        return await self._recognize(turn)
 
     def _was_nothing(self, turn: _Turn) -> bool:
         """Whether there is nothing to answer: a noise, or a backchannel over a reply."""
         spoken_s = turn.speech_end_s - turn.began_s
         if not turn.hypothesis.text:
             return turn.over_reply or spoken_s < self._options.unclear_s
-        if not turn.adds_words:
+        if not turn.added:
             return True
         if self._is_backchannel(turn, spoken_s=spoken_s):
             self._emit(BackchannelHeard(turn.hypothesis.text, self._now_s))
             return True
         return False
 
-    async def _final_draft(self, turn: _Turn) -> tuple[Draft, bool]:
+    async def _final_draft(self, turn: _Turn, heard_out: bool) -> tuple[Draft, bool]:
         """The draft that answers the turn's very words, and whether it was there already."""
-        if turn.continues is None and turn.state is not self._state:  # the turn before was committed meanwhile
+        if not heard_out:  # an earlier partial is not what was said: nothing may come of it
+            return self._pipeline.apology(Transcript(""), self._state), False
+        takes_up = turn.continues is not None and turn.continues is self._last
+        if not takes_up and turn.state is not self._state:  # another turn was committed meanwhile
             turn.state, turn.draft = self._state, None
         if self._options.drafts and turn.draft is not None and turn.draft.transcript is turn.hypothesis:
             return turn.draft, True
@@ -447,23 +474,23 @@ class Session:
         turn.acted = True
         started = time.perf_counter()
         timeout_s = action.timeout_s + self._options.stage_timeout_s
-        done = await self._try("action", self._run(lambda: self._pipeline.finish(draft), timeout_s=timeout_s))
-        finished, ok = done or (self._pipeline.apology(draft.transcript, draft.state), False)
+        done = await self._try("action", self._run_waiting(lambda: self._pipeline.finish(draft), timeout_s=timeout_s))
+        finished, ok = done or (self._pipeline.failed(draft), False)
         self._emit(ActionRun(action.name, ok, time.perf_counter() - started, self._now_s))
         return finished
 
     def _say(self, reply: dialogue.Reply) -> None:
         """Speak unasked: a greeting, an idle prompt."""
-        self._reply = asyncio.create_task(self._speak(reply, self._speech(reply.text), time.perf_counter()))
+        self._reply = self._begin(self._speak(reply, self._speech(reply.text), time.perf_counter()))
 
     async def _free_answer(self, draft: Draft) -> Iterator[str] | None:
         """The language model's words, where there is one and the domain has none."""
         if self._pipeline.llm is None:
             return None
-        return await self._try("language model", self._run(lambda: self._pipeline.free_answer(draft)))
+        return await self._try("language model", self._run_waiting(lambda: self._pipeline.free_answer(draft)))
 
     async def _next_clause(self, more: Iterator[str]) -> str | None:
-        return await self._try("language model", self._run(lambda: next(more, None)))
+        return await self._try("language model", self._run_waiting(lambda: next(more, None)))
 
     async def _speak(
         self, reply: dialogue.Reply, speech: Speech, decided: float, more: Iterator[str] | None = None
@@ -478,7 +505,7 @@ class Session:
             await self._hand_over(self._speech(clause))
         self._emit(ReplyDone(interrupted=False, at_s=self._now_s))
         if reply.ends:
-            await self.close(reply.ends)
+            self._begin(self.close(reply.ends))
 
     async def _hand_over(self, speech: Speech, decided: float | None = None) -> None:
         """Emit audio clause by clause, no further ahead than the transport takes it."""
@@ -495,7 +522,9 @@ class Session:
 
     def _mind_the_silence(self) -> None:
         """Ask a caller who has gone quiet whether they are there, and give up in the end."""
-        if self._playing_until_s == 0.0 or self.speaking or self._commits:
+        if self._last is not None and self._now_s - self._last.speech_end_s > 2 * self._options.reopen_s:
+            self._last.chunks.clear()  # it will not be taken up again
+        if self._playing_until_s == 0.0 or self.speaking or self._background:
             return
         quiet_since_s = max(self._playing_until_s, self._last.speech_end_s if self._last else 0.0)
         if self._now_s - quiet_since_s < self._options.idle_s:
@@ -503,14 +532,28 @@ class Session:
         self._n_idle += 1
         self._playing_until_s = self._now_s
         if self._n_idle > self._options.n_idle_prompts:
-            task = asyncio.create_task(self.close("idle"))
-            self._commits.add(task)
-            task.add_done_callback(self._commits.discard)
+            self._begin(self.close("idle"))
         else:
             self._state, reply = dialogue.idle(self._pipeline.domain, self._state)
             self._say(reply)
 
     # Small things.
+
+    def _begin(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        """Start work that `settle` waits for and `close` drops."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    def _drop_waiting_audio(self) -> None:
+        """Take back the audio that no transport has taken yet: it would be heard after the interruption."""
+        waiting = [self._events.get_nowait() for _ in range(self._events.qsize())]
+        for event in waiting:
+            if not isinstance(event, ReplyAudio):
+                self._events.put_nowait(event)
+        self._waiting_audio_s = 0.0
+        self._audio_taken.set()
 
     def _speech(self, text: str) -> Speech:
         return Speech(self._pipeline.synthesize(text), self._run)
@@ -520,6 +563,11 @@ class Session:
 
     def _run(self, call: Callable[[], Result], *, timeout_s: float | None = None) -> Coroutine[None, None, Result]:
         return self._workers.run(call, timeout_s=timeout_s or self._options.stage_timeout_s)
+
+    def _run_waiting(
+        self, call: Callable[[], Result], *, timeout_s: float | None = None
+    ) -> Coroutine[None, None, Result]:
+        return self._workers.run(call, timeout_s=timeout_s or self._options.stage_timeout_s, waits=True)
 
     async def _try(self, stage: str, work: Awaitable[Result]) -> Result | None:
         """The work's result, or None after saying that the stage failed: the session goes on."""
@@ -532,12 +580,7 @@ class Session:
             self._emit(StageFailed(stage, message, self._now_s))
             return None
 
-    def _tasks(self) -> list["asyncio.Task[None]"]:
-        """All work under way."""
-        hearing = [self._turn.partial, self._turn.pause] if self._turn else []
-        return [task for task in (*self._commits, *hearing, self._reply) if task is not None and not task.done()]
-
     def _under_way(self) -> list["asyncio.Task[None]"]:
         """All work under way that will end by itself: not a reply that waits for the transport."""
         held = self._waiting_audio_s > self._options.reply_ahead_s
-        return [task for task in self._tasks() if not (held and task is self._reply)]
+        return [task for task in self._background if not (held and task is self._reply)]

@@ -20,6 +20,11 @@ class Speech:
         self._waiting: deque[Samples] = deque()
         self._order = asyncio.Lock()
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next clause is there."""
+        return bool(self._waiting)
+
     async def prepare(self) -> None:
         """Have the next clause ready."""
         async with self._order:
