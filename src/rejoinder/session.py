@@ -255,13 +255,15 @@ class Session:
             await self._ended.wait()
             return
         self._closed = True
-        async with self._commit_order:
-            dropped = [task for task in self._background if task is not asyncio.current_task()]
-        for task in dropped:
-            task.cancel()
-        await asyncio.gather(*dropped, return_exceptions=True)
-        self._emit(SessionEnded(reason, self._now_s))
-        self._ended.set()
+        try:
+            async with self._commit_order:
+                dropped = [task for task in self._background if task is not asyncio.current_task()]
+            for task in dropped:
+                task.cancel()
+            await asyncio.gather(*dropped, return_exceptions=True)
+        finally:
+            self._emit(SessionEnded(reason, self._now_s))
+            self._ended.set()
 
     # Hearing.
 
