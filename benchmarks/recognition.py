@@ -6,9 +6,7 @@ import types
 from collections.abc import Callable, Sequence
 
 from benchmarks.corpus import Recording
-from rejoinder import audio, models
-from rejoinder.asr.moonshine import MoonshineRecognizer
-from rejoinder.asr.recognizer import Bias, Recognizer
+from rejoinder import Assistant, audio, models
 from rejoinder.events import Samples
 
 N_THREADS = 1
@@ -53,17 +51,16 @@ def _faster_whisper() -> Callable[[Samples], str]:
     return transcribe
 
 
-def speedup(recordings: Sequence[Recording], bias: Bias | None, recognizer: Recognizer) -> dict[str, object]:
+def speedup(recordings: Sequence[Recording], plain: Assistant, biased: Assistant) -> dict[str, object]:
     """Seconds of each recognizer over all recordings, and how many times faster than each peer ours is.
 
-    Ours is timed plain and with the domain's bias; both transcribe each file in one go, as the peers do.
+    Ours finds the speech in each file and transcribes it, as moonshine-voice does; plain, and with a domain's bias.
     """
     from rich.progress import track
 
-    plain = MoonshineRecognizer.load(models.resolve("moonshine-tiny"), n_threads=N_THREADS)
     contenders: dict[str, Callable[[Samples], str]] = {
-        "rejoinder": lambda samples: plain.transcribe(samples).text,
-        "rejoinder, biased": lambda samples: recognizer.transcribe(samples, bias=bias).text,
+        "rejoinder": lambda samples: plain.conversation().transcribe(samples).text,
+        "rejoinder, biased": lambda samples: biased.conversation().transcribe(samples).text,
         **peers(),
     }
     took_s = dict.fromkeys(contenders, 0.0)

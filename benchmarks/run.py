@@ -56,7 +56,7 @@ def run(limit: int | None = None) -> dict[str, Any]:
     }
     heard = [assistant.hear(recording.samples).transcript for recording in cafe]
     results["nlu_ms"] = understanding.timing(assistant, heard)
-    results |= recognition.speedup([*cafe, *an4][::PEER_SUBSET], assistant.pipeline.bias, assistant.pipeline.recognizer)
+    results |= recognition.speedup([*cafe, *an4][::PEER_SUBSET], base, assistant)
     results |= _latency(assistant, cafe, speller, an4)
     results |= footprint.memory()
     results |= footprint.cold_start()

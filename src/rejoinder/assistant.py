@@ -89,11 +89,14 @@ class Conversation:
         """
         samples = _checked(recording) if isinstance(recording, np.ndarray) else audio.load(recording)
         started = time.perf_counter()
-        transcript = self._recognize(samples)
+        transcript = self.transcribe(samples)
         return self._answer(transcript, {"recognize": time.perf_counter() - started})
 
-    def _recognize(self, samples: Samples) -> Transcript:
-        """All that is said in a recording, span by span; silence and noise give no words."""
+    def transcribe(self, samples: Samples) -> Transcript:
+        """All that is said in a recording, span by span; silence and noise give no words.
+
+        `samples` is float32 mono of shape (n_samples,) at `audio.SAMPLE_RATE`.
+        """
         heard = [self._pipeline.recognize(samples[start:end]) for start, end in _speech_spans(samples)]
         if len(heard) == 1:
             return heard[0]

@@ -35,6 +35,7 @@ _N_WINDOW = 256  # samples of a DFT frame
 _N_HOP = 128
 _N_FRAMES = (_N_CONTEXT + CHUNK_SAMPLES + _N_CONTEXT - _N_WINDOW) // _N_HOP + 1  # 4
 _N_HIDDEN = 128
+_N_AT_ONCE = 256  # chunks of a recording: more gain no time
 _STRIDES = (1, 2, 2, 1)  # of the four convolutions over the frames, each of width 3
 
 _FRAME_INDEX = np.arange(_N_FRAMES)[:, None] * _N_HOP + np.arange(_N_WINDOW)  # (n_frames, n_window)
@@ -49,11 +50,12 @@ class _Convolution:
     bias: Floats  # (n_out,)
     index: NDArray[np.intp]  # (n_frames_out, 3 * n_in)
 
-    def __call__(self, frames: Floats) -> Floats:  # (n_frames_in, n_in) -> (n_frames_out, n_out)
-        padded = np.zeros((len(frames) + 2, frames.shape[1]), np.float32)
-        padded[1:-1] = frames
-        product: Floats = np.maximum(padded.ravel()[self.index] @ self.weight + self.bias, 0.0)
-        return product
+    def __call__(self, frames: Floats) -> Floats:  # (n_chunks, n_frames_in, n_in) -> (n_chunks, n_frames_out, n_out)
+        n_chunks, n_frames, n_in = frames.shape
+        padded = np.zeros((n_chunks, n_frames + 2, n_in), np.float32)
+        padded[:, 1:-1] = frames
+        windows = padded.reshape(n_chunks, -1)[:, self.index]
+        return np.asarray(np.maximum(windows @ self.weight + self.bias, 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,25 +93,48 @@ class Vad:
         """Probability that the chunk, float32 of shape (CHUNK_SAMPLES,) at `SAMPLE_RATE`, holds speech."""
         if chunk.shape != (CHUNK_SAMPLES,):
             raise AudioError(f"voice activity takes chunks of shape ({CHUNK_SAMPLES},), not {chunk.shape}")
-        weights = self._weights
         heard = np.concatenate((self._context, chunk, chunk[-2 : -_N_CONTEXT - 2 : -1]))
         self._context = chunk[-_N_CONTEXT:].copy()
-        frames = np.abs(np.fft.rfft(heard[_FRAME_INDEX] * _HANN)).astype(np.float32, copy=False)
-        for convolution in weights.convolutions:
-            frames = convolution(frames)
-        gates = np.concatenate((frames[0], self._output)) @ weights.cell + weights.cell_bias
+        return self._remember(_features(heard[None], self._weights)[0])
+
+    def _remember(self, features: Floats) -> float:
+        """The probability after one more chunk, whose features are (n_hidden,)."""
+        weights = self._weights
+        gates = np.concatenate((features, self._output)) @ weights.cell + weights.cell_bias
         enter, forget, _, leave = _sigmoid(gates).reshape(4, _N_HIDDEN)
         self._cell = forget * self._cell + enter * np.tanh(gates[2 * _N_HIDDEN : 3 * _N_HIDDEN])
         self._output = leave * np.tanh(self._cell)
         return float(_sigmoid(np.maximum(self._output, 0.0) @ weights.out + weights.out_bias))
 
+    def over(self, samples: Samples) -> Floats:
+        """Probability of each whole chunk of a recording, shape (n_samples // CHUNK_SAMPLES,): as chunk by chunk.
+
+        All but the memory is worked out for many chunks at once, which is several times faster.
+        """
+        n_chunks = len(samples) // CHUNK_SAMPLES
+        chunks = samples[: n_chunks * CHUNK_SAMPLES].reshape(n_chunks, CHUNK_SAMPLES)
+        found = np.empty(n_chunks, np.float32)
+        for start in range(0, n_chunks, _N_AT_ONCE):
+            some = chunks[start : start + _N_AT_ONCE]
+            contexts = np.concatenate((self._context[None], some[:-1, -_N_CONTEXT:]))
+            self._context = some[-1, -_N_CONTEXT:].copy()
+            heard = np.concatenate((contexts, some, some[:, -2 : -_N_CONTEXT - 2 : -1]), axis=1)
+            for i, features in enumerate(_features(heard, self._weights)):
+                found[start + i] = self._remember(features)
+        return found
+
 
 def probabilities(samples: Samples) -> Floats:
     """Speech probability of each whole chunk of a recording, shape (n_samples // CHUNK_SAMPLES,)."""
-    vad = Vad.load()
-    n_chunks = len(samples) // CHUNK_SAMPLES
-    chunks = samples[: n_chunks * CHUNK_SAMPLES].reshape(n_chunks, CHUNK_SAMPLES)
-    return np.fromiter((vad(chunk) for chunk in chunks), np.float32, n_chunks)
+    return Vad.load().over(samples)
+
+
+def _features(heard: Floats, weights: _Weights) -> Floats:  # (n_chunks, n_samples + 128) -> (n_chunks, n_hidden)
+    """What the network's convolutions make of chunks with what surrounds them."""
+    frames = np.abs(np.fft.rfft(heard[:, _FRAME_INDEX] * _HANN)).astype(np.float32, copy=False)
+    for convolution in weights.convolutions:
+        frames = convolution(frames)
+    return np.asarray(frames[:, 0])
 
 
 def _sigmoid(x: Floats) -> Floats:
