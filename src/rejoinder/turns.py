@@ -110,11 +110,6 @@ class TurnState:
         """Chunks of silence since the last speech of this turn."""
         return 0 if self.silence_from is None else self.n_chunks - self.silence_from
 
-    @property
-    def in_turn(self) -> bool:
-        """Whether a turn began and is not over."""
-        return self.onset is not None
-
 
 _INTERCEPT = -5.680
 _PER_SECOND_OF_SILENCE = -5.910
