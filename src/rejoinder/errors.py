@@ -5,7 +5,9 @@
     ├── AudioError          audio that cannot be read or used
     ├── ModelError          a model that is missing, damaged or unknown
     ├── MissingExtraError   an optional part that is not installed; says what to type
-    └── ActionError         an action or webhook of the domain that failed
+    ├── ActionError         an action or webhook of the domain that failed
+    └── AdaptError          an adaptation that cannot go on: its data, the disk, the memory, a training that diverged
+        └── ManifestError   a manifest that is wrong: file, line, what
 
 Every message says what is wrong, where, which choices there are and what to type next.
 """
@@ -35,6 +37,14 @@ class MissingExtraError(RejoinderError):
 
 class ActionError(RejoinderError):
     """An action or webhook of the domain that failed or took too long."""
+
+
+class AdaptError(RejoinderError):
+    """An adaptation that cannot go on; what was done so far is kept."""
+
+
+class ManifestError(AdaptError):
+    """A manifest that is wrong."""
 
 
 def require_extra(extra: str, module: str) -> None:
