@@ -27,6 +27,19 @@ def test_every_rate_is_resampled_to_the_one_inside(tmp_path: Path, rate: int) ->
     assert np.argmax(spectrum) == pytest.approx(440, abs=2)
 
 
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_a_part_of_a_file(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "tone.wav", tone(2 * rate, rate), rate)
+    whole = audio.load(tmp_path / "tone.wav")
+    part = audio.load(tmp_path / "tone.wav", offset_s=0.5, duration_s=0.25)
+    assert len(part) == audio.SAMPLE_RATE // 4
+    inner = slice(500, -500)  # resampling a part begins from silence
+    assert part[inner] == pytest.approx(whole[audio.SAMPLE_RATE // 2 :][: len(part)][inner], abs=1e-3)
+    assert len(audio.load(tmp_path / "tone.wav", offset_s=1.5, duration_s=9.0)) == audio.SAMPLE_RATE // 2
+    with pytest.raises(AudioError, match="holds no samples"):
+        audio.load(tmp_path / "tone.wav", offset_s=3.0)
+
+
 def test_channels_are_averaged(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "stereo.wav", np.stack([np.full(100, 0.5), np.full(100, -0.25)], axis=1), 16_000)
     assert audio.load(tmp_path / "stereo.wav") == pytest.approx(np.full(100, 0.125), abs=1e-4)

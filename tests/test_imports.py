@@ -13,8 +13,8 @@ import rejoinder
 ROOT = Path(rejoinder.__file__).parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "audio", "text", "events", "manifest"}),
-    frozenset({"domain", "models", "model_table", "phonetics", "prosody"}),
+    frozenset({"errors", "audio", "text", "events", "manifest", "acoustics"}),
+    frozenset({"domain", "models", "model_table", "build", "phonetics", "prosody"}),
     frozenset({"asr", "nlu", "tts", "turns", "vad", "dialogue", "actions"}),
     frozenset({"session", "pipeline", "speech", "workers"}),
     frozenset({"assistant"}),

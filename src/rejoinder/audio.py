@@ -17,11 +17,13 @@ LONGEST_FILE_S = 3_600.0
 """Longest recording that is read at once: a wrong file should not fill the memory."""
 
 
-def load(path: str | Path) -> Samples:
-    """Read any recording that libsndfile reads, as mono at `SAMPLE_RATE`, float32 of shape (n_samples,).
+def load(
+    path: str | Path, *, offset_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE
+) -> Samples:
+    """Read any recording that libsndfile reads, as mono at `sample_rate`, float32 of shape (n_samples,).
 
-    Channels are averaged, other rates resampled. Raises `AudioError` when the file is missing, is not audio,
-    is cut off within its header, or holds no samples.
+    Channels are averaged, other rates resampled. `offset_s` and `duration_s` read a part of it (None: to the end).
+    Raises `AudioError` when the file is missing, is not audio, is cut off within its header, or holds no samples there.
     """
     import soundfile
 
@@ -31,16 +33,20 @@ def load(path: str | Path) -> Samples:
     try:
         with soundfile.SoundFile(str(path)) as file:
             rate = int(file.samplerate)
-            if file.frames > LONGEST_FILE_S * rate:
+            start = min(round(offset_s * rate), file.frames)
+            end = file.frames if duration_s is None else min(round((offset_s + duration_s) * rate), file.frames)
+            if end - start > LONGEST_FILE_S * rate:
                 raise AudioError(f"{path}: longer than {LONGEST_FILE_S:.0f} s; cut it into utterances first")
-            samples = file.read(dtype="float32", always_2d=True).mean(axis=1)  # (n_samples,)
+            if start:
+                file.seek(start)
+            samples = file.read(end - start, dtype="float32", always_2d=True).mean(axis=1)  # (n_samples,)
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         raise AudioError(f"{path}: not audio that can be read ({error}); WAV, FLAC, OGG and MP3 are") from error
     if not len(samples):
         raise AudioError(f"{path}: holds no samples")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path}: holds samples that are not numbers")
-    return resample(samples.astype(np.float32), rate, SAMPLE_RATE)
+    return resample(samples.astype(np.float32), rate, sample_rate)
 
 
 def save(path: str | Path, samples: Samples, sample_rate: int = SAMPLE_RATE) -> None:
