@@ -1,10 +1,12 @@
 # Everything a new machine needs is Python 3.11 and make: every target sets up its own environment first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Named before the other packages are installed, or they would take the newest build, with gigabytes for GPUs.
+TORCH ?= 2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check bench bench-adapt clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,7 +15,8 @@ install: $(VENV)/.installed ## create .venv and install Rejoinder with its test 
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,whisper,llm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,whisper,llm,train]'
 	touch $@
 
 demo: install ## hear and answer real recorded customers of the example cafe
@@ -29,6 +32,9 @@ test: check ## lint, type-check and run every test
 
 bench: install ## measure latency, speed, memory and accuracy; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run
+
+bench-adapt: install ## adapt every stage and measure it before and after; writes benchmarks/adapt.json
+	$(BIN)/python -m benchmarks.adapt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
