@@ -13,8 +13,9 @@ from rejoinder.errors import ModelError
 from rejoinder.events import Samples
 from rejoinder.models import resolve
 from rejoinder.text import normalize
-from rejoinder.tts.hibari import HibariSynthesizer, _unzip
+from rejoinder.tts.hibari import HibariSynthesizer
 from rejoinder.tts.lexicon import compile_lexicon
+from rejoinder.tts.phonemizer import unzip
 from rejoinder.tts.shaping import LEAD_S, TAIL_S, pause_after, shape
 from rejoinder.tts.verbalize import verbalize
 
@@ -39,11 +40,11 @@ def test_terms_are_spoken_as_the_domain_says_and_numbers_as_people_do(voice: Hib
 
 def test_the_tables_opened_lazily_hold_what_is_in_the_files(voice: HibariSynthesizer) -> None:
     folder = resolve("hibari")
-    silver = json.loads(_unzip(folder / "lexicon_us_silver.json.gz"))
-    weights = json.loads(_unzip(folder / "tagger.json.gz"))["weights"]
-    assert all(voice._g2p.lexicon.silvers.d.get(word) == phonemes for word, phonemes in silver.items())
-    assert all(voice._g2p.tagger.weights.get(feature) == by_tag for feature, by_tag in weights.items())
-    assert voice._g2p.lexicon.silvers.d.get("no such word") is None
+    silver = json.loads(unzip(folder / "lexicon_us_silver.json.gz"))
+    weights = json.loads(unzip(folder / "tagger.json.gz"))["weights"]
+    assert all(voice._phonemizer._g2p.lexicon.silvers.d.get(word) == phonemes for word, phonemes in silver.items())
+    assert all(voice._phonemizer._g2p.tagger.weights.get(feature) == by_tag for feature, by_tag in weights.items())
+    assert voice._phonemizer._g2p.lexicon.silvers.d.get("no such word") is None
 
 
 def test_phonemes_are_those_of_hibari_itself(voice: HibariSynthesizer) -> None:
