@@ -136,7 +136,7 @@ class TestResolve:
         make_package("tiny_weights", weights=b"abc")
         table_row(monkeypatch, model_file("weights", b"abc"))
         models.resolve("tiny")
-        monkeypatch.setattr(models, "_sha256", lambda pieces: pytest.fail(f"{pieces} read again"))
+        monkeypatch.setattr(models, "sha256_of", lambda *pieces: pytest.fail(f"{pieces} read again"))
         models.resolve("tiny")
 
     def test_cache_that_cannot_be_written_does_not_matter(

@@ -53,7 +53,7 @@ def check_installed(model: Model, *, thoroughly: bool = False) -> None:
     for file in model.files:
         pieces = _pieces(file, folder)
         _check_size(file, pieces, model=model, remedy=remedy)
-        if thoroughly and _sha256(pieces) != file.sha256:
+        if thoroughly and sha256_of(*pieces) != file.sha256:
             raise _damaged(model, pieces[0], remedy)
 
 
@@ -162,7 +162,7 @@ def _pieces(file: ModelFile, folder: Path) -> list[Path]:
 def _check(path: Path, file: ModelFile, *, verify: bool, model: Model, remedy: str) -> None:
     """Raise `ModelError` unless the file is there, whole, and, on `verify`, has the content that the table says."""
     _check_size(file, [path], model=model, remedy=remedy)
-    if verify and not _has_content(path, file.sha256):
+    if verify and not has_content(path, file.sha256):
         raise _damaged(model, path, remedy)
 
 
@@ -179,7 +179,7 @@ def _damaged(model: Model, path: Path, remedy: str) -> ModelError:
     return ModelError(f"model '{model.name}': {path} is damaged: its sha256 is not the table's; {remedy}")
 
 
-def _sha256(pieces: list[Path]) -> str:
+def sha256_of(*pieces: Path) -> str:
     """The hash of the pieces' contents, one after the other."""
     digest = hashlib.sha256()
     for piece in pieces:
@@ -189,7 +189,7 @@ def _sha256(pieces: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _has_content(path: Path, sha256: str) -> bool:
+def has_content(path: Path, sha256: str) -> bool:
     """Whether the file's content has this hash; a yes is remembered for as long as its size and date stay."""
     stat = path.stat()
     key = f"{path.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}\n{sha256}"
@@ -198,7 +198,7 @@ def _has_content(path: Path, sha256: str) -> bool:
     with suppress(OSError):
         if remembered.exists():
             return True
-    if _sha256([path]) != sha256:
+    if sha256_of(path) != sha256:
         return False
     with suppress(OSError):  # a read-only or full cache costs time at the next start, nothing else
         remembered.parent.mkdir(parents=True, exist_ok=True)
@@ -260,7 +260,7 @@ def _hub_folder(source: str, *, download: bool) -> Path:
         raise ModelError(f"source '{source}': the repository has no folder '{inside}' on this machine")
     for path in folder.rglob("*"):
         blob = path.resolve()  # the hub's cache names each large file by its sha256
-        if path.is_file() and len(blob.name) == N_SHA256_DIGITS and not _has_content(blob, blob.name):
+        if path.is_file() and len(blob.name) == N_SHA256_DIGITS and not has_content(blob, blob.name):
             raise ModelError(f"source '{source}': {path.name} is damaged; delete {blob} and fetch it again")
     return folder
 
