@@ -1,6 +1,8 @@
 """Text tokens, read from the file beside the weights."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,3 +54,36 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     cut.write_bytes(b"\x01a")
     with pytest.raises(ModelError, match="not a moonshine tokenizer"):
         Tokenizer.load(cut)
+
+
+@pytest.mark.model
+def test_what_is_saved_is_what_was_read(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path / "tokenizer.bin")
+    published = models.resolve("moonshine-tiny") / "tokenizer.bin"
+    assert (tmp_path / "tokenizer.bin").read_bytes() == published.read_bytes()
+
+
+def in_json(folder: Path, **changes: Any) -> Path:
+    """A tokenizer as Hugging Face's hub has it."""
+    marks, words = ("<unk>", "<s>", "</s>"), ("▁", "t", "h", "e", "th", "▁th", "▁the")
+    texts = (*marks, *(f"<0x{byte:02X}>" for byte in range(256)), *words)
+    model = {"type": "BPE", "byte_fallback": True, "vocab": {text: number for number, text in enumerate(texts)}}
+    content = {"model": model | changes, "added_tokens": [{"id": len(texts), "content": "<<ST_0>>"}]}
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_the_hubs_file_is_read(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(in_json(tmp_path))
+    assert len(tokenizer) == 3 + 256 + 7 + 1
+    assert tokenizer.encode("the é") == (265, 259, 3 + 0xC3, 3 + 0xA9)
+    assert tokenizer.decode((1, 265, 259, 3 + 0xC3, 3 + 0xA9, 266, 2)) == "the é"
+
+
+@pytest.mark.parametrize(
+    "change", [{"type": "Unigram"}, {"byte_fallback": False}, {"vocab": {"a": 0, "b": 2}}, {"vocab": ["a"]}]
+)
+def test_another_kind_of_tokenizer_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=r"tokenizer\.json: is not a moonshine tokenizer"):
+        Tokenizer.load(in_json(tmp_path, **change))

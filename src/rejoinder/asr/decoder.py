@@ -23,6 +23,9 @@ _Read: TypeAlias = tuple[Array, Keys]
 FORMAT = 2
 """Counts up when `decoder_graph` makes another graph of the same weights."""
 
+OWN_CROSS, OWN_DECODER = "cross_model.onnx", "decoder_model.onnx"
+"""The names of graphs of our own in a folder that fine-tuning made."""
+
 HIDDEN_SCORE = np.float32(-1e9)
 """Added to the attention score of what a token must not see."""
 
@@ -41,15 +44,22 @@ class Decoder:
 
     @classmethod
     def load(cls, path: Path, *, cache: Path, providers: Sequence[str], session_options: Any) -> "Decoder":
-        """Open a published moonshine decoder by way of graphs of our own, which are made once and kept in `cache`."""
+        """Open a moonshine decoder.
+
+        `path` is a published one, opened by way of graphs of our own, which are made once and kept in `cache`; or it is
+        `OWN_DECODER`, already such a graph, with `OWN_CROSS` beside it, as fine-tuning leaves it.
+        """
         import onnxruntime
 
         quantize = list(providers) == ["CPUExecutionProvider"]
-        cross, decoder = (
-            onnxruntime.InferenceSession(graph, session_options, providers=list(providers))
-            for graph in _graphs(path, cache, quantize=quantize)
-        )
-        return cls(cross, decoder)
+        graphs = _own_graphs(path) if path.name == OWN_DECODER else _graphs(path, cache, quantize=quantize)
+        try:
+            sessions = [
+                onnxruntime.InferenceSession(graph, session_options, providers=list(providers)) for graph in graphs
+            ]
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base
+            raise ModelError(f"{path}: is damaged or no ONNX model; make or install the model anew") from error
+        return cls(*sessions)
 
     def listen(self, hidden: Array) -> Keys:
         """Keys and values of the audio, `cross`, from the encoder's output (1, n_frames, d_model)."""
@@ -176,10 +186,24 @@ def _graphs(path: Path, cache: Path, *, quantize: bool) -> tuple[bytes, bytes]:
     return made
 
 
-def _make_graphs(path: Path, *, quantize: bool) -> tuple[bytes, bytes]:
-    import onnxruntime
+def _own_graphs(path: Path) -> tuple[bytes, bytes]:
+    try:
+        return path.with_name(OWN_CROSS).read_bytes(), path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{error.filename}: cannot be read ({error.strerror}); adapt the model anew") from error
 
+
+def _make_graphs(path: Path, *, quantize: bool) -> tuple[bytes, bytes]:
     from rejoinder.asr.decoder_graph import cross_model, decoder_model, read_weights
+
+    n_heads = n_heads_of(path)
+    weights = read_weights(path)
+    return cross_model(weights, n_heads, quantize=quantize), decoder_model(weights, n_heads, quantize=quantize)
+
+
+def n_heads_of(path: Path) -> int:
+    """Attention heads of a published decoder; raises `ModelError` when it is another model."""
+    import onnxruntime
 
     try:
         published = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -188,9 +212,7 @@ def _make_graphs(path: Path, *, quantize: bool) -> tuple[bytes, bytes]:
     shapes = [i.shape for i in published.get_inputs() if i.name == "past_key_values.0.decoder.key"]
     if not shapes:
         raise ModelError(f"{path}: is not a moonshine decoder (it has no input past_key_values.0.decoder.key)")
-    weights = read_weights(path)
-    n_heads = int(shapes[0][1])
-    return cross_model(weights, n_heads, quantize=quantize), decoder_model(weights, n_heads, quantize=quantize)
+    return int(shapes[0][1])
 
 
 def _keep(file: Path, content: bytes) -> None:

@@ -14,7 +14,7 @@ from rejoinder import models
 from rejoinder.asr.beam import beam_search
 from rejoinder.asr.biasing import ROOT, CompiledBias
 from rejoinder.asr.correction import joined, replaced, split_words
-from rejoinder.asr.decoder import Array, Decoder, Keys, TokenTree, differences, log_probabilities
+from rejoinder.asr.decoder import OWN_DECODER, Array, Decoder, Keys, TokenTree, differences, log_probabilities
 from rejoinder.asr.recognizer import Bias, BiasPhrase, Transcript, Word
 from rejoinder.asr.tokenizer import BEGIN_ID, END_ID, Tokenizer
 from rejoinder.audio import SAMPLE_RATE
@@ -74,6 +74,7 @@ class MoonshineRecognizer:
     ) -> "MoonshineRecognizer":
         """Open the model in `folder`: `encoder_model`, `decoder_model_merged` (each .ort or .onnx), `tokenizer.bin`.
 
+        A model that was fine-tuned (`adapt.asr`) has `decoder_model.onnx` and `cross_model.onnx` for its decoder.
         `device` is "auto", "cpu" or "cuda". The first time, a graph of our own is made of the decoder (2 s) and kept in
         `models.cache_folder()`. Raises `ModelError` when a file is missing or damaged.
         """
@@ -87,8 +88,10 @@ class MoonshineRecognizer:
         session_options.log_severity_level = 3
         # A server has more sessions than cores: a thread that waits must not burn the core that another could use.
         session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        encoder_path = _model_file(folder, "encoder_model")
-        decoder_path = _model_file(folder, "decoder_model_merged")
+        encoder_path = model_file(folder, "encoder_model")
+        decoder_path = folder / OWN_DECODER
+        if not decoder_path.is_file():
+            decoder_path = model_file(folder, "decoder_model_merged")
         tokenizer = Tokenizer.load(folder / "tokenizer.bin")
         try:
             encoder = onnxruntime.InferenceSession(str(encoder_path), session_options, providers=providers)
@@ -215,7 +218,8 @@ class MoonshineRecognizer:
         ]
 
 
-def _model_file(folder: Path, name: str) -> Path:
+def model_file(folder: Path, name: str) -> Path:
+    """The file of a graph, `.ort` or `.onnx`; raises `ModelError` when there is none."""
     for path in (folder / f"{name}.ort", folder / f"{name}.onnx"):
         if path.is_file():
             return path

@@ -1,13 +1,17 @@
-"""The recognizer's text tokens: byte-pair pieces read from the `tokenizer.bin` that lies beside moonshine's weights.
+"""The recognizer's text tokens: byte-pair pieces read from the `tokenizer.bin` that lies beside moonshine's weights, or
+from the `tokenizer.json` with which Hugging Face's hub has them.
 
 Encoding is that of the SentencePiece model the recognizer was trained with, as Hugging Face converts it: merge the
 adjacent pair whose union has the lowest id until none is left, then spell what is unknown in bytes. The texts that are
 encoded here are short (a domain's phrases), so plain Python needs no further library.
 """
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from rejoinder.errors import ModelError
 
@@ -19,6 +23,13 @@ SPACE = "▁"
 _FIRST_BYTE_ID = 3
 _N_BYTES = 256
 _SPECIAL_PREFIX = b"<<"
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+"""How `tokenizer.json` spells the piece that is a single byte."""
+
+
+def is_byte(token: int) -> bool:
+    """Whether a token is a single byte, which spells what the vocabulary lacks."""
+    return _FIRST_BYTE_ID <= token < _FIRST_BYTE_ID + _N_BYTES
 
 
 class Tokenizer:
@@ -38,13 +49,16 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """Read `tokenizer.bin`: for each token its length, one byte or two (low 7 bits, then times 128), and its bytes.
+        """Read `tokenizer.json`, or `tokenizer.bin`: for each token its length, one byte or two (low 7 bits, then times
+        128), and its bytes.
 
-        Raises `ModelError` when the file is missing or cut off.
+        Raises `ModelError` when the file is missing, cut off or another kind of tokenizer's.
         """
         path = Path(path)
         if not path.is_file():
             raise ModelError(f"{path}: no such file; a moonshine folder needs its tokenizer.bin")
+        if path.suffix == ".json":
+            return cls(_pieces_in_json(path))
         content = path.read_bytes()
         pieces: list[bytes] = []
         at = 0
@@ -61,6 +75,12 @@ class Tokenizer:
         if len(pieces) <= _FIRST_BYTE_ID + _N_BYTES:
             raise ModelError(f"{path}: holds {len(pieces)} tokens only; it is not a moonshine tokenizer")
         return cls(pieces)
+
+    def save(self, path: str | Path) -> None:
+        """Write `tokenizer.bin`."""
+        lengths = (len(piece) for piece in self._pieces)
+        heads = (bytes([n]) if n < 128 else bytes([n % 128 + 128, n // 128]) for n in lengths)
+        Path(path).write_bytes(b"".join(head + piece for head, piece in zip(heads, self._pieces, strict=True)))
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -116,3 +136,25 @@ class Tokenizer:
             self._pieces[t] for t in tokens if t >= first_piece and not self._pieces[t].startswith(_SPECIAL_PREFIX)
         )
         return spelled.decode("utf-8", errors="replace").replace(SPACE, " ").removeprefix(" ")
+
+
+def _pieces_in_json(path: Path) -> list[bytes]:
+    """The pieces of a byte-pair tokenizer as Hugging Face's `tokenizers` keeps it, in the order of their ids."""
+    wrong = f"{path}: is not a moonshine tokenizer (byte pairs that fall back to bytes)"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        texts = {int(token): text for text, token in content["model"]["vocab"].items()}
+        texts |= {int(added["id"]): added["content"] for added in content["added_tokens"]}
+        kind = content["model"]["type"], content["model"].get("byte_fallback")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{wrong}: {error!r}") from error
+    bytes_at = range(_FIRST_BYTE_ID, _FIRST_BYTE_ID + _N_BYTES)
+    n_bytes = sum(_BYTE.fullmatch(texts.get(token, "")) is not None for token in bytes_at)
+    if kind != ("BPE", True) or n_bytes < _N_BYTES or sorted(texts) != list(range(len(texts))):
+        raise ModelError(wrong)
+    return [_piece(texts[token]) for token in range(len(texts))]
+
+
+def _piece(text: str) -> bytes:
+    byte = _BYTE.fullmatch(text)
+    return bytes.fromhex(byte[1]) if byte else text.encode()
