@@ -11,6 +11,7 @@ from rejoinder.text import (
     clauses,
     normalize,
     number_to_words,
+    sentence_spans,
     sentences,
 )
 
@@ -195,3 +196,9 @@ def test_clauses_do_not_depend_on_how_the_text_arrives(text: str, cuts: list[int
 def test_no_letter_is_lost_between_clauses_or_sentences(text: str) -> None:
     assert "".join("".join(clauses(text)).split()) == "".join(text.split())
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())
+
+
+def test_sentences_stand_where_they_are_said_to() -> None:
+    text = "We open at 9 a.m. on Mondays.  Is it free?\n\nYes. Yes."
+    assert [text[start:end] for start, end in sentence_spans(text)] == sentences(text)
+    assert sentence_spans(" ") == []

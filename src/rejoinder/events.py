@@ -46,6 +46,8 @@ class Understanding:
     """For source "knowledge": the passage that answers, ready to be spoken."""
     answer_source: str | None = None
     """For source "knowledge": the file and heading of that passage."""
+    answer_sentence: str | None = None
+    """For an answer that a reader found: the sentence that it stands in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,15 @@ def phonemes(text: str) -> str:
     return " ".join(word_phonemes(text))
 
 
+def in_dictionary(word: str) -> bool:
+    """Whether the dictionary has a word, so that how it is said need not be guessed."""
+    from hibari.g2p import Context
+
+    with _LOAD_LOCK:
+        lexicon, _, token_type = _lexicon()
+    return lexicon(token_type(word, "NN"), Context())[0] is not None
+
+
 def _substitution(one: str, other: str) -> float:
     if one == other:
         return 0.0

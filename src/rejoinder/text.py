@@ -344,6 +344,17 @@ def sentences(text: str) -> list[str]:
     return [sentence.strip() for sentence in found if sentence.strip()]
 
 
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where each of the `sentences` of a text starts and ends, in characters."""
+    spans: list[tuple[int, int]] = []
+    end = 0
+    for sentence in sentences(text):
+        start = text.index(sentence, end)
+        end = start + len(sentence)
+        spans.append((start, end))
+    return spans
+
+
 def _ends_sentence(text: str, border: re.Match[str]) -> bool:
     mark, following = border[1], text[border.end()]
     if mark in ",;:—–" or following.islower():

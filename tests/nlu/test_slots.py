@@ -130,3 +130,20 @@ def test_assigned_spans_never_overlap_and_fill_a_slot_once(words: list[str]) -> 
 def test_every_value_is_found_in_its_own_spelling(slot_and_value: tuple[str, str]) -> None:
     slot, value = slot_and_value
     assert values(f"I want {value} please", allowed=frozenset([slot])) == {slot: value}
+
+
+@pytest.mark.parametrize(
+    ("slot", "said", "value"),
+    [
+        ("milk", "old mand milk", "almond milk"),
+        ("drink", "express oh", "espresso"),
+        ("drink", "flood white", "flat white"),
+        ("member", "a seven k", "A7K"),
+        ("milk", "umbrella", None),
+        ("source", "something", None),
+    ],
+)
+def test_words_that_are_known_to_be_a_value_are_read_by_sound(slot: str, said: str, value: str | None) -> None:
+    words = ["please", *said.split(), "today"]
+    spans = list(FINDER.read(slot, words, 1, len(words) - 1, today=TODAY))
+    assert [(span.value, span.start, span.end) for span in spans[:1]] == ([(value, 1, len(words) - 1)] if value else [])

@@ -4,8 +4,8 @@ Two views of a sentence are put together, because each fails where the other doe
 sentences far from all that it was shown, and the nearest training sentence cannot tell two close intents apart.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,12 @@ class Prediction:
     """Probability that the first intent is right, in [0, 1]: out-of-scope sentences included."""
     nearest: float
     """Mean cosine to the nearest training sentences of the first intent."""
+
+    def among(self, names: Container[str]) -> "Prediction":
+        """Without intents that are not among `names`; nothing is believed where the first one is not."""
+        if not self.ranking or self.ranking[0][0] in names:
+            return replace(self, ranking=tuple(one for one in self.ranking if one[0] in names))
+        return Prediction((), 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

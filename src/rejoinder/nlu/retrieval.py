@@ -46,6 +46,8 @@ class Answer:
     text: str
     passage: Passage
     confidence: float
+    sentence: str | None = None
+    """The sentence that `text` stands in, where a reader found it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,21 @@ class Ranked:
     window: int
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A few sentences of a passage (by its number), and how well they fit a question."""
+
+    passage: int
+    text: str
+    score: float
+
+
 class Knowledge:
     """The passages of a domain, indexed. Immutable once built."""
 
     def __init__(self, passages: Sequence[Passage], windows: Sequence[tuple[int, str]], vectors: NDArray[np.float32]):
         """`windows` are (passage, text) in order; `vectors` (n_passages + n_windows, n_dimensions) embed both."""
-        self._passages = tuple(passages)
+        self.passages = tuple(passages)
         self._windows = tuple(windows)
         owners = [owner for owner, _ in windows]
         self._borders = [bisect_left(owners, index) for index in range(len(passages) + 1)]
@@ -89,27 +100,56 @@ class Knowledge:
 
     def rank(self, question: str, vector: NDArray[np.float32]) -> list[Ranked]:
         """Every passage, the likeliest first. `vector` (n_dimensions,) embeds the question."""
-        n_passages = len(self._passages)
-        cosines = self.vectors @ vector
-        words = normalize(question).split()
-        by_window = cosines[n_passages:] + WINDOW_WORDS * self._window_words.scores(words)
-        by_passage = PASSAGE_COSINE * cosines[:n_passages] + PASSAGE_WORDS * self._passage_words.scores(words)
+        by_window, by_passage = self._scores(question, vector)
         ranked = []
         for index, (first, last) in enumerate(pairwise(self._borders)):
             window = first + int(np.argmax(by_window[first:last]))
             ranked.append(Ranked(index, float(by_window[window] + by_passage[index]), window))
         return sorted(ranked, key=lambda entry: -entry.score)
 
-    def answer(self, question: str, vector: NDArray[np.float32]) -> Answer | None:
-        """The best passage and what to say of it, however unlikely; None where there is no knowledge."""
-        if not self._passages:
+    def windows(
+        self,
+        question: str,
+        vector: NDArray[np.float32],
+        *,
+        n: int,
+        passage: int | None = None,
+        besides: int | None = None,
+    ) -> tuple[Window, ...]:
+        """The `n` windows that fit best, the best first; of one `passage` only, or of all `besides` one, by number."""
+        if not self._windows:
+            return ()
+        by_window, by_passage = self._scores(question, vector)
+        owners = np.array([owner for owner, _ in self._windows])
+        allowed = owners != (-1 if besides is None else besides)
+        if passage is not None:
+            allowed &= owners == passage
+        scores = np.where(allowed, by_window + by_passage[owners], -np.inf)
+        order = np.argsort(-scores, kind="stable")[: min(n, int(allowed.sum()))]
+        return tuple(Window(int(owners[at]), self._windows[at][1], float(scores[at])) for at in order)
+
+    def _scores(self, question: str, vector: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """How well every window and every passage fits: (n_windows,), (n_passages,)."""
+        n_passages = len(self.passages)
+        cosines = self.vectors @ vector
+        words = normalize(question).split()
+        by_window = cosines[n_passages:] + WINDOW_WORDS * self._window_words.scores(words)
+        by_passage = PASSAGE_COSINE * cosines[:n_passages] + PASSAGE_WORDS * self._passage_words.scores(words)
+        return by_window, by_passage
+
+    def answer(self, question: str, vector: NDArray[np.float32], *, besides: int | None = None) -> Answer | None:
+        """The best passage, and what to say of it, however unlikely; None where there is no knowledge.
+
+        `besides` is the number of a passage to leave out: so one measures what is answered where no answer is right.
+        """
+        ranked = [entry for entry in self.rank(question, vector) if entry.passage != besides]
+        if not ranked:
             return None
-        ranked = self.rank(question, vector)
         best = ranked[0]
         margin = best.score - ranked[1].score if len(ranked) > 1 else 0.3
-        passage = self._passages[best.passage]
+        passage = self.passages[best.passage]
         confidence = _confidence(best.score, margin)
-        cosine = float(self.vectors[len(self._passages) + best.window] @ vector)
+        cosine = float(self.vectors[len(self.passages) + best.window] @ vector)
         if cosine < LEAST_COSINE:  # a word or two in common, and nothing of the meaning
             confidence = min(confidence, max(0.0, cosine))
         return Answer(self._windows[best.window][1], passage, confidence)
@@ -169,24 +209,24 @@ class Lexicon:
         """The terms of a question, joined or parted where the texts write them so."""
         terms = set(_terms(words))
         for one, other in pairwise(words):
-            if (whole := _stem(one + other)) in self._places and not {_stem(one), _stem(other)} <= self._places.keys():
-                terms = terms - {_stem(one), _stem(other)} | {whole}
+            if (whole := stem(one + other)) in self._places and not {stem(one), stem(other)} <= self._places.keys():
+                terms = terms - {stem(one), stem(other)} | {whole}
         for word in words:
-            if word in self._parts and _stem(word) not in self._places:
-                terms = terms - {_stem(word)} | set(_terms(self._parts[word]))
+            if word in self._parts and stem(word) not in self._places:
+                terms = terms - {stem(word)} | set(_terms(self._parts[word]))
         return terms
 
 
 def _terms(words: Sequence[str]) -> list[str]:
-    return [_stem(word) for word in words if word not in STOP_WORDS]
+    return [stem(word) for word in words if word not in STOP_WORDS]
 
 
 @lru_cache(maxsize=8_192)
-def _stem(word: str) -> str:
-    """Plural, tense and the commonest endings off; crude, and the same for question and passage."""
+def stem(word: str) -> str:
+    """A word with plural, tense and the commonest endings off; crude, and the same for question and passage."""
     for ending in ("ingly", "edly", "ing", "ies", "ied", "ed", "es", "ly", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            stem = word[: -len(ending)] + ("y" if ending in ("ies", "ied") else "")
-            doubled = len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] in "bdgmnprt"
-            return stem[:-1] if doubled and ending != "s" else stem
+            root = word[: -len(ending)] + ("y" if ending in ("ies", "ied") else "")
+            doubled = len(root) > 3 and root[-1] == root[-2] and root[-1] in "bdgmnprt"
+            return root[:-1] if doubled and ending != "s" else root
     return word.removesuffix("e") if len(word) > 3 else word

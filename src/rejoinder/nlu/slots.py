@@ -20,6 +20,9 @@ LETTERS, SOUND = 0.26, 0.26
 LETTERS_IN_CONTEXT, SOUND_IN_CONTEXT = 0.4, 0.33
 """The same where other words of the value are right: "so milk" for "soy milk"."""
 
+SOUND_WHERE_TAGGED, SOUND_APART = 0.5, 0.05
+"""Largest distance where the words are known to be a value, and how much nearer it must be than any other value."""
+
 N_LETTERS_LEAST = 4
 """Shorter words differ from too many others by one letter to be guessed at."""
 
@@ -71,6 +74,11 @@ class SlotFinder:
                     if words:
                         self._by_letters[_letters(words)].append(_Form(slot.name, choice.value, words))
                         begun.update(words[:n_words] for n_words in range(1, len(words)))
+        self._closed = {
+            slot.name: [(choice.value, normalize(form)) for choice in slot.choices for form in choice.forms]
+            for slot in slots.values()
+            if slot.choices
+        }
         self._begun = frozenset(begun)
         self._spellings = sorted(self._by_letters)
         self._n_words_most = max((len(f.words) for forms in self._by_letters.values() for f in forms), default=0)
@@ -92,6 +100,34 @@ class SlotFinder:
                 span = Span(slot.name, found.value, found.start, found.end, found.cost, found.finished)
                 spans[(span.slot, span.value, span.start, span.end)] = span
         return tuple(sorted(spans.values(), key=lambda span: (span.start, -span.end, span.cost)))
+
+    def read(self, slot: str, words: Sequence[str], start: int, end: int, *, today: date) -> Iterator[Span]:
+        """The value of `slot` in the words `start` to `end`, which are known to be one, however it was misheard.
+
+        A closed value is the one that sounds most alike, unless it sounds like nothing in the list or like several.
+        """
+        if slot in self._closed:
+            best = self._most_alike(slot, " ".join(words[start:end]))
+            if best is not None:
+                yield Span(slot, best[0], start, end, best[1])
+        for one in self._open:
+            if one.name == slot:
+                for found in find_values(one, words[start:end], today=today, expected=True):
+                    yield Span(slot, found.value, start + found.start, start + found.end, found.cost, found.finished)
+
+    def _most_alike(self, slot: str, said: str) -> tuple[str, float] | None:
+        """The closed value that sounds most like `said`, and how far it is from that."""
+        # Imported here because the pronouncing dictionary takes most of a second to load, and few sentences need it.
+        from rejoinder.phonetics import distance, phonemes
+
+        sound = phonemes(said)
+        by_value: dict[str, float] = {}
+        for value, form in self._closed[slot]:
+            by_value[value] = min(by_value.get(value, 1.0), distance(sound, phonemes(form)))
+        (value, nearest), *others = sorted(by_value.items(), key=lambda item: item[1])
+        if nearest > SOUND_WHERE_TAGGED or (others and others[0][1] - nearest < SOUND_APART):
+            return None
+        return value, nearest
 
     def ends_within_value(self, words: Sequence[str]) -> bool:
         """Whether the last words are the beginning of a value, and of no shorter value: "with a little bit"."""

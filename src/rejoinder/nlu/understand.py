@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -23,8 +23,10 @@ from rejoinder.nlu.commands import command, confirmation
 from rejoinder.nlu.completion import dangles, intent_completion, may_grow, value_completion
 from rejoinder.nlu.encoder import Encoder
 from rejoinder.nlu.evidence import SURE, adds, answers, asks
+from rejoinder.nlu.joint import JointModel, JointReading
 from rejoinder.nlu.negation import refused
 from rejoinder.nlu.patterns import FILLERS, Patterns, Reading
+from rejoinder.nlu.reader import N_WINDOWS, Reader, spoken
 from rejoinder.nlu.retrieval import Answer, Knowledge
 from rejoinder.nlu.slots import CORRECTIONS, FUNCTION_WORDS, SlotFinder, Span, assign
 from rejoinder.nlu.training import background, training_sentences
@@ -57,6 +59,9 @@ values nor patterns explain (beyond `MAY_BE_UNEXPLAINED`), and against it when i
 
 MAY_BE_UNEXPLAINED = 0.2
 
+SURE_OF_TAG = 0.5
+"""Least probability of every word of a value that only the joint model sees."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
@@ -78,12 +83,16 @@ class Understander:
         classifier: IntentClassifier,
         knowledge: Knowledge,
         *,
+        joint: JointModel | None = None,
+        reader: Reader | None = None,
         today: Callable[[], date] = date.today,
     ) -> None:
         self._domain = domain
         self._encoder = encoder
         self._classifier = classifier
         self._knowledge = knowledge
+        self._joint = joint if joint is not None and joint.fits(domain.intents) else None
+        self._reader = reader
         self._today = today
         self._finder = SlotFinder(domain.slots)
         self._patterns = Patterns.compile(domain)
@@ -100,12 +109,21 @@ class Understander:
 
     @classmethod
     def fit(
-        cls, domain: Domain, encoder: Encoder, *, cache: Path | None = None, today: Callable[[], date] = date.today
+        cls,
+        domain: Domain,
+        encoder: Encoder,
+        *,
+        joint: JointModel | None = None,
+        reader: Reader | None = None,
+        cache: Path | None = None,
+        today: Callable[[], date] = date.today,
     ) -> "Understander":
         """Fit the instant tier on a domain's own sentences: about two seconds, or 20 ms when `cache` (a folder) has it.
 
-        What is cached is named by the hash of everything that it was made from; a damaged file is made anew. `today`
-        dates "tomorrow". Raises `DomainError` for a pattern that cannot be read.
+        What is cached is named by the hash of everything that it was made from; a damaged file is made anew. A `joint`
+        model that was fine-tuned on the domain tells intents in place of the instant tier, and helps to find slots; one
+        that lacks an intent which the domain has by now is left out. A `reader` that was trained on it finds the words
+        of the knowledge that answer. `today` dates "tomorrow". Raises `DomainError` for a pattern that cannot be read.
         """
         kept = cache / f"nlu-{_key(domain, encoder)}.npz" if cache is not None else None
         arrays = _read(kept) if kept is not None else None
@@ -115,7 +133,7 @@ class Understander:
                 _write(kept, arrays)
         classifier = IntentClassifier.from_arrays(arrays)
         knowledge = Knowledge(domain.passages, Knowledge.texts(domain.passages)[1], arrays["knowledge"])
-        return cls(domain, encoder, classifier, knowledge, today=today)
+        return cls(domain, encoder, classifier, knowledge, joint=joint, reader=reader, today=today)
 
     def understand(self, text: str, *, expecting: str | None = None, intent: str | None = None) -> Understanding:
         """What `text` means where the dialogue stands.
@@ -217,11 +235,19 @@ class Understander:
     def _by_meaning(self, heard: _Heard) -> Understanding:
         """By the sentence's vector: an intent, or an answer from the knowledge, or neither."""
         vector = self._encoder.encode([" ".join(heard.words)])[0]
-        best = self._likeliest(heard, self._classifier.predict(vector))
+        if self._joint is None:
+            prediction = self._classifier.predict(vector)
+        else:
+            reading = self._joint.read(heard.words)
+            prediction = reading.prediction.among(self._domain.intents)
+            heard = replace(heard, spans=(*heard.spans, *self._misheard(heard, reading)))
+        best = self._likeliest(heard, prediction)
         answer = self._knowledge.answer(heard.text, vector)
         thresholds = self._domain.thresholds
         if answer is not None and answer.confidence < thresholds.knowledge:
             answer = None
+        if answer is not None and self._reader is not None:
+            answer = self._read(self._reader, heard.text, vector, answer)
         meant = best if best is not None and best.confidence >= thresholds.intent else None
         if meant is not None and (answer is None or not self._gives_way(heard, meant, answer)):
             return meant
@@ -229,6 +255,25 @@ class Understander:
             return _answered(heard, answer)
         completion = Completion.INCOMPLETE if heard.reading.begun else Completion.PLAUSIBLE
         return Understanding(heard.text, None, best.confidence if best else 0.0, completion=completion)
+
+    def _read(self, reader: Reader, question: str, vector: NDArray[np.float32], answer: Answer) -> Answer | None:
+        """The words that answer, as confident as the passage is; None where the reader finds none in the knowledge."""
+        found = reader.read(question, self._knowledge.windows(question, vector, n=N_WINDOWS))
+        if found is None:
+            return None
+        return Answer(spoken(found), self._knowledge.passages[found.passage], answer.confidence, found.sentence)
+
+    def _misheard(self, heard: _Heard, reading: JointReading) -> Iterator[Span]:
+        """Values where the joint model says that there is one, and none was found: misheard, or without their mark."""
+        for tagged in reading.spans:
+            found = any(
+                (span.slot, span.finished) == (tagged.slot, True)
+                and span.start <= tagged.start
+                and span.end >= tagged.end
+                for span in heard.spans
+            )
+            if not found and tagged.probability >= SURE_OF_TAG:
+                yield from self._finder.read(tagged.slot, heard.words, tagged.start, tagged.end, today=self._today())
 
     def _gives_way(self, heard: _Heard, best: Understanding, answer: Answer) -> bool:
         """Whether an intent that is only weakly meant leaves the question to the knowledge."""
@@ -294,6 +339,7 @@ def _answered(heard: _Heard, answer: Answer) -> Understanding:
         completion=Completion.PLAUSIBLE,
         answer=answer.text,
         answer_source=answer.passage.source,
+        answer_sentence=answer.sentence,
     )
 
 

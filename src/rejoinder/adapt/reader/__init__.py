@@ -1,0 +1,1 @@
+"""The reader: SQuAD-format data, questions made from passages, training, export, measures."""

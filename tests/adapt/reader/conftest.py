@@ -1,0 +1,58 @@
+"""A BERT of two layers and 64 dimensions, untrained, with the uncased vocabulary's real tokenizer."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import BertProcessing
+from transformers import BertConfig, BertModel
+
+from rejoinder.adapt.reader.facts import fact_questions
+from rejoinder.nlu.encoder import Encoder
+
+
+@pytest.fixture(scope="session")
+def word_pieces() -> Tokenizer:
+    """A tokenizer of the words of the made-up facts and of all letters."""
+    texts = {text for q in fact_questions(200, seed=0) for text in (q.text, q.passage)}
+    words = {word for text in texts for word, _ in BertPreTokenizer().pre_tokenize_str(text.lower())}
+    known = (files("rejoinder") / "data" / "minilm" / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    letters = [word for word in known if len(word.removeprefix("##")) == 1]
+    vocabulary = dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *sorted(words)])
+    ids = {word: number for number, word in enumerate(vocabulary)}
+    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(word_pieces: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the untrained encoder, as transformers writes it."""
+    folder = tmp_path_factory.mktemp("tiny-reader")
+    words = word_pieces.get_vocab()
+    (folder / "vocab.txt").write_text("\n".join(sorted(words, key=words.__getitem__)))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.1,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    return Encoder.load()
