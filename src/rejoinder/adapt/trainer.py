@@ -109,7 +109,8 @@ class Trainer(Generic[Example]):
         self._options = options
         self._folder = folder
         self._trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-        self._optimizer = torch.optim.AdamW(_groups(list(self._trained.values()), options), lr=options.learning_rate)
+        groups = _groups(list(self._trained.values()), options)
+        self._optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.device.type == "cuda")
         self._average = self._weights() if options.average else None
         self._best: dict[str, Tensor] | None = None
@@ -295,9 +296,7 @@ class Trainer(Generic[Example]):
         for kind, moments in kinds.items():
             if kind.startswith("adam."):
                 for name, tensor in moments.items():
-                    state = self._optimizer.state[self._trained[name]]
-                    moment = kind.removeprefix("adam.")
-                    state[moment] = tensor.cpu() if moment == "step" else tensor
+                    self._optimizer.state[self._trained[name]][kind.removeprefix("adam.")] = tensor
         if scaler := json.loads(about["scaler"]):
             self._scaler.load_state_dict({**self._scaler.state_dict(), **scaler})
         run = json.loads(about["run"])

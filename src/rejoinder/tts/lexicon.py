@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from rejoinder.domain import Term
 from rejoinder.errors import DomainError
 
-_VOWELS = frozenset("AIOWYiuæɑəɛɪʊʌɔɜᵻᵊ")
+VOWELS = frozenset("AIOWYiuæɑəɛɪʊʌɔɜᵻᵊ")
 _CONSONANTS = frozenset("bdfhjklmnpstvwzðŋɡɹTʃʒʤʧθ")
 _STRESS = "ˈˌ"
 
@@ -57,7 +58,7 @@ _IPA = {
     "ɑ̃": "ɑn",
     "ɔ̃": "ɔn",
     "ɛ̃": "æn",
-    **{phoneme: phoneme for phoneme in [*_VOWELS, *_CONSONANTS, *_STRESS, " "]},
+    **{phoneme: phoneme for phoneme in [*VOWELS, *_CONSONANTS, *_STRESS, " "]},
     **dict.fromkeys(".ː‿", ""),
 }
 """Symbols of IPA, and the voice's own, to its phonemes; the longest match counts."""
@@ -145,6 +146,16 @@ _WHEN_STRESSED = {"ə": "ʌ", "əɹ": "ɜɹ"}
 _TO_IPA = {"A": "eɪ", "I": "aɪ", "O": "oʊ", "W": "aʊ", "Y": "ɔɪ", "ʧ": "tʃ", "ʤ": "dʒ", "T": "ɾ", "ᵊ": "ə", "ᵻ": "ɪ"}
 
 
+TUNED = "pronunciations.yaml"
+"""In a domain's folder of built things: pronunciations that were found by round trip."""
+
+_ABOUT_TUNED = """\
+# How the voice says terms whose owner has not written it: found by `rejoinder adapt`, which speaks and hears them.
+# A line that is deleted is forgotten; `spoken` in domain.yaml counts more. What is unsettled was heard as it stands
+# here: listen to it, and write `spoken` for it.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A stretch of text; `phonemes` say how it is spoken when the lexicon knows."""
@@ -180,9 +191,12 @@ class Lexicon:
             yield Piece(text[start:])
 
 
-def compile_lexicon(terms: Iterable[Term]) -> Lexicon:
-    """The pronunciations of all terms that have one; raises `DomainError` naming the term and the symbol."""
-    pronunciations: dict[str, str] = {}
+def compile_lexicon(terms: Iterable[Term], *, tuned: Mapping[str, str] | None = None) -> Lexicon:
+    """The pronunciations of all terms that have one; raises `DomainError` naming the term and the symbol.
+
+    `tuned` (see `read_tuned`) are for the terms whose owner has not written how they are spoken.
+    """
+    pronunciations = dict(tuned or {})
     for term in terms:
         if term.spoken is None:
             continue
@@ -190,8 +204,50 @@ def compile_lexicon(terms: Iterable[Term]) -> Lexicon:
             phonemes = pronounce(term.spoken)
         except DomainError as error:
             raise DomainError(f"term '{term.written}': {error}") from error
-        pronunciations[re.sub(r"[\s-]+", " ", term.written.strip()).lower()] = phonemes
+        pronunciations[lexicon_key(term.written)] = phonemes
     return Lexicon(pronunciations)
+
+
+def lexicon_key(written: str) -> str:
+    """A word or phrase as `Lexicon` has it."""
+    return re.sub(r"[\s-]+", " ", written.strip()).lower()
+
+
+def write_tuned(path: Path, pronunciations: Mapping[str, str], unsettled: Mapping[str, str]) -> None:
+    """Write pronunciations that were tuned, and for the words that need a person what they were heard as."""
+    import yaml
+
+    content = {
+        "pronunciations": {written: f"/{said}/" for written, said in pronunciations.items()},
+        "unsettled": dict(unsettled),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(_ABOUT_TUNED + yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    part.replace(path)
+
+
+def read_tuned(path: Path) -> dict[str, str]:
+    """The phonemes by `lexicon_key` that `write_tuned` wrote; none where there is no file.
+
+    Raises `DomainError` naming the word where a person has broken the file.
+    """
+    import yaml
+
+    if not path.is_file():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        pronunciations = dict(content.get("pronunciations") or {})
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise DomainError(f"{path} cannot be read ({error}); delete it to do without") from error
+    tuned = {}
+    for written, spoken in pronunciations.items():
+        try:
+            tuned[lexicon_key(str(written))] = pronounce(str(spoken))
+        except DomainError as error:
+            raise DomainError(f"{path}: '{written}': {error}") from error
+    return tuned
 
 
 def pronounce(spoken: str) -> str:
@@ -223,7 +279,7 @@ def _from_ipa(spoken: str) -> str:
         else:
             known = " ".join(sorted(symbol for symbol in _IPA if symbol.strip()))
             raise _fail(spoken, f"'{ipa[position]}' is no sound of this voice (known: {known})")
-    if not _VOWELS.intersection(phonemes):
+    if not VOWELS.intersection(phonemes):
         raise _fail(spoken, "it has no vowel")
     return " ".join(_stress_before_vowel(word) for word in phonemes.split())
 
@@ -235,10 +291,10 @@ def _stress_before_vowel(word: str) -> str:
         if phoneme in _STRESS:
             pending = phoneme
         else:
-            placed += (pending if phoneme in _VOWELS else "") + phoneme
-            pending = "" if phoneme in _VOWELS else pending
+            placed += (pending if phoneme in VOWELS else "") + phoneme
+            pending = "" if phoneme in VOWELS else pending
     if not any(mark in placed for mark in _STRESS):
-        placed = re.sub(f"([{''.join(_VOWELS)}])", r"ˈ\1", placed, count=1)
+        placed = re.sub(f"([{''.join(VOWELS)}])", r"ˈ\1", placed, count=1)
     return placed
 
 
