@@ -62,7 +62,7 @@ class TestHelp:
         for name in main.commands:
             assert f"\n  {name} " in shown
 
-    @pytest.mark.parametrize("name", ["init", "check", "ask", "talk", "demo", "models", "doctor", "bench"])
+    @pytest.mark.parametrize("name", ["init", "check", "ask", "talk", "adapt", "demo", "models", "doctor", "bench"])
     def test_every_command_has_an_example(self, name: str) -> None:
         shown = run(name, "--help").stdout
         assert f"  rejoinder {name}" in shown

@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 
 import rejoinder
-from rejoinder import errors, events
+from rejoinder import build, errors, events
+from rejoinder.assistant import AssistantOptions
 from rejoinder.cli import main
 
 
@@ -34,6 +35,17 @@ def test_assistant() -> None:
     assert public(rejoinder.Assistant) >= {"load", "ask", "hear", "conversation", "session", "domain", "close"}
     assert {field.name for field in dataclasses.fields(rejoinder.SpokenReply)} >= {
         *("transcript", "understanding", "text", "audio", "sample_rate", "timings_ms", "source", "ends"),
+    }
+
+
+def test_adapted_models() -> None:
+    assert {stage.value for stage in build.Stage} == {"asr", "nlu", "reader", "voice"}
+    assert {field.name for field in dataclasses.fields(build.Card)} == {
+        *("id", "stage", "base", "created", "data", "recipe", "before", "after", "verdict", "reason", "hashes"),
+        *("minutes", "consent"),
+    }
+    assert {field.name for field in dataclasses.fields(AssistantOptions)} == {
+        *("device", "n_threads", "bias", "cache", "adapted", "candidates"),
     }
 
 
@@ -72,12 +84,18 @@ def test_events() -> None:
 
 def test_errors() -> None:
     tree = {error.__name__ for error in errors.RejoinderError.__subclasses__()}
-    assert tree == {"DomainError", "AudioError", "ModelError", "MissingExtraError", "ActionError"}
+    assert tree == {"DomainError", "AudioError", "ModelError", "MissingExtraError", "ActionError", "AdaptError"}
+    assert errors.AdaptError.__subclasses__() == [errors.ManifestError]
 
 
 def test_commands_and_their_options() -> None:
     options = {
-        name: {option for param in command.params for option in param.opts if option.startswith("--")}
+        name: {
+            option
+            for param in command.params
+            for option in (*param.opts, *param.secondary_opts)
+            if option.startswith("--")
+        }
         - {"--device", "--verbose"}
         for name, command in main.commands.items()
     }
@@ -86,6 +104,20 @@ def test_commands_and_their_options() -> None:
         "check": set(),
         "ask": {"--audio", "--json", "--out", "--conversation", "--no-bias"},
         "talk": {"--loudspeaker"},
+        "adapt": {
+            *(
+                "--instant",
+                "--deep",
+                "--manifest",
+                "--canary",
+                "--questions",
+                "--base",
+                "--lora",
+                "--epochs",
+                "--recipe",
+            ),
+            *("--seed", "--voice-data", "--consent", "--status", "--rollback", "--keep-work", "--json"),
+        },
         "demo": {"--out"},
         "models": {"--json"},
         "doctor": {"--json"},

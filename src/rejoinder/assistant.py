@@ -1,9 +1,10 @@
 """A domain and its models, loaded once: text or speech in, the domain's answer out."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,22 @@ from rejoinder.asr.biasing import bias_phrases
 from rejoinder.asr.correction import Corrector
 from rejoinder.asr.moonshine import MoonshineRecognizer
 from rejoinder.asr.recognizer import Bias, Recognizer, Transcript
+from rejoinder.build import FOLDER, Stage, promoted
 from rejoinder.dialogue import DialogueState
 from rejoinder.domain import Domain
 from rejoinder.domain.templates import names, render
 from rejoinder.errors import AudioError
 from rejoinder.events import Samples, Understanding
 from rejoinder.nlu.encoder import Encoder
+from rejoinder.nlu.joint import JointModel
 from rejoinder.nlu.llm import LlmAnswerer
+from rejoinder.nlu.reader import Reader
 from rejoinder.nlu.understand import Understander
 from rejoinder.pipeline import Pipeline
 from rejoinder.session import Session, SessionOptions
-from rejoinder.tts.cache import CachedSynthesizer
+from rejoinder.tts.cache import CacheableSynthesizer, CachedSynthesizer
 from rejoinder.tts.hibari import HibariSynthesizer
-from rejoinder.tts.lexicon import compile_lexicon
+from rejoinder.tts.lexicon import TUNED, compile_lexicon, read_tuned
 from rejoinder.tts.synthesizer import Synthesizer
 from rejoinder.turns import PRE_ROLL_S, SpeechBegan, TurnOptions, TurnOver, TurnState, step
 from rejoinder.vad import CHUNK_S, Vad, probabilities
@@ -47,6 +51,10 @@ class AssistantOptions:
     """Bias and correct recognition towards the domain; off, to see what that brings."""
     cache: bool = True
     """Keep what was fitted and synthesized in the cache folder, so that the next start is faster."""
+    adapted: bool = True
+    """Open the models that `rejoinder adapt` promoted in place of the base ones; off, to see what they bring."""
+    candidates: Mapping[Stage, Path] = field(default_factory=dict)
+    """Folders of adapted models to open whatever is promoted, by stage: how one is measured before it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +148,14 @@ class Assistant:
     def load(cls, folder: str | Path, *, options: AssistantOptions | None = None) -> "Assistant":
         """Read a domain folder and load its models, side by side.
 
-        Raises `DomainError` when the folder is wrong and `ModelError` when a model is missing.
+        Raises `DomainError` when the folder is wrong and `ModelError` when a model is missing or damaged.
         """
         options = options or AssistantOptions()
         models.providers(options.device)  # says at once that there is no such device
         domain = Domain.load(folder)
         with ThreadPoolExecutor(3, thread_name_prefix="rejoinder-load") as pool:
             hearing = pool.submit(_load_hearing, domain, options)
-            understanding = pool.submit(_load_understander, domain, options)
+            understanding = pool.submit(load_understander, domain, options)
             speaking = pool.submit(_load_synthesizer, domain, options)
             actions = ActionRunner.load(domain)
             llm = LlmAnswerer.load(domain.llm) if domain.llm else None
@@ -232,8 +240,15 @@ def _load_hearing(domain: Domain, options: AssistantOptions) -> tuple[Recognizer
     return recognizer, recognizer.compile_bias(bias_phrases(domain)), Corrector.compile(domain)
 
 
+def _own_model(domain: Domain, options: AssistantOptions, stage: Stage) -> Path | None:
+    """The folder of the domain's own model for a stage, if it has one and it is wanted."""
+    if stage in options.candidates:
+        return options.candidates[stage]
+    return promoted(domain.folder, stage) if options.adapted else None
+
+
 def _load_recognizer(domain: Domain, options: AssistantOptions) -> Recognizer:
-    folder = models.resolve(domain.models.recognizer)
+    folder = _own_model(domain, options, Stage.ASR) or models.resolve(domain.models.recognizer)
     if (folder / "model.bin").is_file():  # CTranslate2's, as faster-whisper reads it
         from rejoinder.asr.whisper import WhisperRecognizer
 
@@ -241,21 +256,38 @@ def _load_recognizer(domain: Domain, options: AssistantOptions) -> Recognizer:
     return MoonshineRecognizer.load(folder, device=options.device, n_threads=options.n_threads)
 
 
-def _load_understander(domain: Domain, options: AssistantOptions) -> Understander:
+def load_understander(
+    domain: Domain, options: AssistantOptions, *, today: Callable[[], date] = date.today
+) -> Understander:
+    """The part of an assistant that understands; `today` dates "tomorrow"."""
     folder = models.resolve(domain.models.encoder)
+    device, n_threads = options.device, options.n_threads
     cache = models.cache_folder() / "nlu" if options.cache else None
-    encoder = Encoder.load(folder, device=options.device, n_threads=options.n_threads, cache=cache)
-    return Understander.fit(domain, encoder, cache=cache)
+    encoder = Encoder.load(folder, device=device, n_threads=n_threads, cache=cache)
+    joint = reader = None
+    if (own := _own_model(domain, options, Stage.NLU)) is not None:
+        joint = JointModel.load(own, device=device, n_threads=n_threads)
+    if (own := _own_model(domain, options, Stage.READER)) is not None:
+        reader = Reader.load(own, device=device, n_threads=n_threads)
+    return Understander.fit(domain, encoder, joint=joint, reader=reader, cache=cache, today=today)
 
 
 def _load_synthesizer(domain: Domain, options: AssistantOptions) -> Synthesizer:
-    folder = models.resolve(domain.models.voice)
-    lexicon = compile_lexicon(domain.terms)
-    voice: Synthesizer
-    if (folder / "hibari.onnx").is_file():
-        voice = HibariSynthesizer.load(folder, lexicon=lexicon, n_threads=options.n_threads, device=options.device)
-    else:
-        from rejoinder.tts.piper import PiperSynthesizer
+    return CachedSynthesizer(load_voice(domain, options), models.cache_folder() / "tts" if options.cache else None)
 
-        voice = PiperSynthesizer.load(folder, lexicon=lexicon)
-    return CachedSynthesizer(voice, models.cache_folder() / "tts" if options.cache else None)
+
+def load_voice(domain: Domain, options: AssistantOptions) -> CacheableSynthesizer:
+    """The voice of an assistant, without a memory of what it said."""
+    tuned = read_tuned(domain.folder / FOLDER / TUNED) if options.adapted else None
+    lexicon = compile_lexicon(domain.terms, tuned=tuned)
+    own = _own_model(domain, options, Stage.VOICE)
+    folder = own or models.resolve(domain.models.voice)
+    if own is not None:
+        from rejoinder.tts.vits import VitsSynthesizer
+
+        return VitsSynthesizer.load(folder, lexicon=lexicon, n_threads=options.n_threads, device=options.device)
+    if (folder / "hibari.onnx").is_file():
+        return HibariSynthesizer.load(folder, lexicon=lexicon, n_threads=options.n_threads, device=options.device)
+    from rejoinder.tts.piper import PiperSynthesizer
+
+    return PiperSynthesizer.load(folder, lexicon=lexicon)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from rejoinder.build import Stage, promoted, promoted_card
 from rejoinder.domain import Domain, Models
 from rejoinder.errors import ModelError, RejoinderError
 from rejoinder.model_table import MODELS, Model, Role, named
@@ -25,6 +26,7 @@ EXTRAS = {
     "whisper": ("faster_whisper", "Whisper as a second recognizer"),
     "piper": ("piper", "Piper voices"),
     "llm": ("httpx", "free answers from a language model"),
+    "train": ("torch", "fine-tuning on the domain (rejoinder adapt --deep)"),
 }
 """Optional parts: the module that tells whether one is installed, and what it is for."""
 
@@ -55,6 +57,7 @@ def examine(*, device: str = "auto", domain: Domain | None = None) -> tuple[Find
         _processor(),
         *_runtime(device),
         *_models({models.recognizer, models.encoder, models.voice, *named(Role.ACTIVITY)}),
+        *(_adapted(domain) if domain else ()),
         *_extras(),
         _microphone(),
         _cache(),
@@ -111,6 +114,19 @@ def _model(model: Model, *, needed: bool) -> Finding:
     except ModelError as error:
         return Finding(name, Status.FAILED, str(error), f"type: {model.repair_command}")
     return Finding(name, Status.OK, f"{model.role}, {model.n_bytes / 1e6:.0f} MB, sha256 verified")
+
+
+def _adapted(domain: Domain) -> Iterator[Finding]:
+    """The domain's own models, which are opened in place of the base ones."""
+    for stage in Stage:
+        name = f"adapted {stage}"
+        try:
+            folder, card = promoted(domain.folder, stage), promoted_card(domain.folder, stage)
+        except ModelError as error:
+            yield Finding(name, Status.FAILED, str(error), f"type: rejoinder adapt {domain.folder} {stage} --rollback")
+            continue
+        if folder is not None and card is not None:
+            yield Finding(name, Status.OK, f"{card.id}, tuned from {card.base}; {card.reason}")
 
 
 def _extras() -> Iterator[Finding]:

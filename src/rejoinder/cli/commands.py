@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SECTIONS = {
     "See it work": ("demo",),
-    "Your domain": ("init", "check", "ask", "talk"),
+    "Your domain": ("init", "check", "ask", "talk", "adapt"),
     "This machine": ("models", "doctor", "bench"),
 }
 """The order of the commands in the help: that in which a newcomer needs them."""
@@ -35,7 +35,7 @@ class Settings:
     verbose: bool = False
 
 
-def _settings(ctx: click.Context) -> Settings:
+def settings_of(ctx: click.Context) -> Settings:
     return ctx.find_root().ensure_object(Settings)
 
 
@@ -49,7 +49,7 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             raise click.exceptions.Exit(130) from None
         except (RejoinderError, OSError) as error:
-            if _settings(ctx).verbose or isinstance(error, BrokenPipeError):  # click sees to the latter
+            if settings_of(ctx).verbose or isinstance(error, BrokenPipeError):  # click sees to the latter
                 raise
             message = str(error)
             if isinstance(error, OSError) and error.strerror:
@@ -90,12 +90,12 @@ Decorated = TypeVar("Decorated", bound=Callable[..., object])
 Item = TypeVar("Item")
 
 
-def _shared_options(function: Decorated) -> Decorated:
+def shared_options(function: Decorated) -> Decorated:
     """Let a command take `--device` and `-v`, which may stand before its name as well."""
 
     def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         if value:
-            setattr(_settings(ctx), str(param.name), value)
+            setattr(settings_of(ctx), str(param.name), value)
 
     device = click.option(
         "--device", type=click.Choice(DEVICES), callback=remember, expose_value=False, help="Where the models run."
@@ -108,7 +108,7 @@ def _shared_options(function: Decorated) -> Decorated:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="rejoinder")
-@_shared_options
+@shared_options
 def main() -> None:
     """Teach a voice assistant your business; it answers in milliseconds, on this machine alone.
 
@@ -123,7 +123,7 @@ def main() -> None:
 
 @main.command(epilog="\b\nExample:\n  rejoinder init my-shop")
 @click.argument("folder", type=click.Path(path_type=Path))
-@_shared_options
+@shared_options
 def init(folder: Path) -> None:
     """Write a small working domain into FOLDER, for you to change."""
     from rejoinder.domain.scaffold import create
@@ -135,7 +135,7 @@ def init(folder: Path) -> None:
 
 @main.command(epilog="\b\nExample:\n  rejoinder check my-shop")
 @click.argument("folder", metavar="DOMAIN", type=click.Path(path_type=Path))
-@_shared_options
+@shared_options
 @click.pass_context
 def check(ctx: click.Context, folder: Path) -> None:
     """Validate the domain in folder DOMAIN: file, line, what is wrong, the choices."""
@@ -179,7 +179,7 @@ when one of them could not be answered; the others still are.""",
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Write the spoken replies into DIR.")
 @click.option("--conversation", "together", is_flag=True, help="Take all of them as the turns of one conversation.")
 @click.option("--no-bias", is_flag=True, help="Recognize without the domain's words, to see what they are worth.")
-@_shared_options
+@shared_options
 @click.pass_context
 def ask(
     ctx: click.Context,
@@ -222,7 +222,7 @@ def ask(
 @click.option(
     "--loudspeaker", is_flag=True, help="Without headphones: do not listen during a reply, so it cannot hear itself."
 )
-@_shared_options
+@shared_options
 @click.pass_context
 def talk(ctx: click.Context, folder: Path, *, loudspeaker: bool) -> None:
     """Speak with the assistant of DOMAIN by microphone; interrupt it as you like. Ctrl-C ends it."""
@@ -236,7 +236,7 @@ def talk(ctx: click.Context, folder: Path, *, loudspeaker: bool) -> None:
 
 @main.command(epilog="\b\nExample:\n  rejoinder demo --out replies")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where the spoken replies go.")
-@_shared_options
+@shared_options
 @click.pass_context
 def demo(ctx: click.Context, out: Path | None) -> None:
     """Let the assistant of the example cafe hear and answer recorded customers."""
@@ -251,7 +251,7 @@ def demo(ctx: click.Context, out: Path | None) -> None:
     epilog="\b\nExamples:\n  rejoinder models\n  rejoinder models fetch hf:UsefulSensors/moonshine-tiny",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each model.")
-@_shared_options
+@shared_options
 @click.pass_context
 def models(ctx: click.Context, *, as_json: bool) -> None:
     """List the pretrained models: role, size, licence, whether each is here."""
@@ -290,7 +290,7 @@ def fetch(name: str) -> None:
 @main.command(epilog="\b\nExamples:\n  rejoinder doctor\n  rejoinder doctor my-shop")
 @click.argument("folder", metavar="[DOMAIN]", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each finding.")
-@_shared_options
+@shared_options
 @click.pass_context
 def doctor(ctx: click.Context, folder: Path | None, *, as_json: bool) -> None:
     """Look at this machine: what is installed, which device, is everything needed here?"""
@@ -298,7 +298,7 @@ def doctor(ctx: click.Context, folder: Path | None, *, as_json: bool) -> None:
     from rejoinder.domain import Domain
 
     domain = Domain.load(folder) if folder else None
-    findings = examine(device=_settings(ctx).device, domain=domain)
+    findings = examine(device=settings_of(ctx).device, domain=domain)
     if as_json:
         for finding in findings:
             click.echo(json.dumps(asdict(finding), ensure_ascii=False))
@@ -330,7 +330,7 @@ def bench(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 def _load(ctx: click.Context, folder: Path, *, bias: bool = True) -> "Assistant":
     from rejoinder.assistant import Assistant, AssistantOptions
 
-    settings = _settings(ctx)
+    settings = settings_of(ctx)
     if settings.verbose:
         logging.basicConfig(format="%(name)s: %(message)s")
         logging.getLogger("rejoinder").setLevel(logging.DEBUG)

@@ -1,0 +1,211 @@
+"""Adapting a domain's recognizer: synthetic speech and the owner's recordings in, a tuned recognizer out."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rejoinder.acoustics import Augmentation
+from rejoinder.adapt.asr.recipe import Recipe
+from rejoinder.adapt.asr.training import fine_tune
+from rejoinder.adapt.carriers import general_sentences
+from rejoinder.adapt.hearing import domain_measures, general_measures
+from rejoinder.adapt.progress import Progress
+from rejoinder.adapt.sets import TestSet, canary_sentences, domain_tests, sentences_to_test, spoken, utterances_of
+from rejoinder.adapt.synthetic import domain_sentences, speak
+from rejoinder.adapt.trainer import TrainingOptions
+from rejoinder.adapt.voices import Voice, held_out_voices, training_voices
+from rejoinder.assistant import Assistant, AssistantOptions
+from rejoinder.build import Stage, promoted
+from rejoinder.domain import Domain
+from rejoinder.errors import AdaptError, ManifestError
+from rejoinder.manifest import Utterance, read_manifest, refuse_overlap, split_by_speaker, split_by_text
+
+LEAST_UTTERANCES = 10
+"""Fewer teach nothing."""
+
+LEAST_TO_SPLIT = 50
+"""Recordings from which on some of them are kept to measure on, where the domain has no test set."""
+
+TEST_SHARE = 0.1
+"""Of those recordings, by speaker where there are several."""
+
+VALIDATION_SHARE = 0.05
+"""Of what is learned from, where training may stop early (`patience`)."""
+
+N_TEST_SENTENCES = 100
+"""Sentences of the domain that are spoken to measure on, where there are no recordings at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecognitionRecipe:
+    """What a recognizer learns from, and how."""
+
+    n_sentences: int = 800
+    """Sentences of the domain that are spoken; 0: only recordings are learned from."""
+    n_replayed: int = 200
+    """General sentences that are spoken so that general speech is not forgotten."""
+    tuning: Recipe = field(default_factory=Recipe)
+
+    @classmethod
+    def for_recordings(cls) -> "RecognitionRecipe":
+        """For many recordings and no synthetic sentences: they are varied less, and learned more slowly."""
+        training = TrainingOptions(learning_rate=5e-5, n_epochs=2, batch_size=8)
+        light = Augmentation(
+            speed=(0.95, 1.05), p_noise=0.5, snr_db=(10.0, 30.0), p_reverb=0.0, p_colour=0.0, p_phone=0.0
+        )
+        return cls(n_sentences=0, tuning=Recipe(training=training, label_smoothing=0.05, augmentation=light))
+
+
+class RecognitionAdaptation:
+    """The recognizer's `Adaptation`."""
+
+    stage = Stage.ASR
+    consent = None
+
+    def __init__(
+        self,
+        domain: Domain,
+        *,
+        base: str | None = None,
+        manifests: Sequence[Path] = (),
+        canaries: Sequence[Path] = (),
+        recipe: RecognitionRecipe = RecognitionRecipe(),
+        device: str = "auto",
+    ) -> None:
+        """`base` is the domain's own recognizer unless another is named. `manifests` list recordings to learn from,
+        `canaries` recordings of general speech to measure on, beside everyday sentences that ship."""
+        self.domain = domain
+        self.base = base or domain.models.recognizer
+        self._settings = recipe
+        self._manifests, self._canaries = tuple(manifests), tuple(canaries)
+        self._device = device
+        self._data = _Data()
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """How it is trained."""
+        return asdict(self._settings)
+
+    @property
+    def _seed(self) -> int:
+        return self._settings.tuning.training.seed
+
+    def gather(self, progress: Progress) -> Mapping[str, Any]:
+        """Read the recordings and have the sentences spoken; what is measured on is kept apart."""
+        recorded = tuple(utterance for path in self._manifests for utterance in read_manifest(path))
+        test = domain_tests(self.domain)
+        if test is not None:
+            refuse_overlap(recorded, utterances_of(test.recordings))
+        elif len(recorded) >= LEAST_TO_SPLIT:
+            recorded, kept = _kept_apart(recorded, self._seed)
+            test = spoken("recordings kept out of training", kept)
+        # Where people are measured on, no voice needs to be kept out of training.
+        voices = training_voices(all_installed=test is not None)
+        terms, seed = self.domain.terms, self._seed
+        texts = domain_sentences(self.domain, n=self._settings.n_sentences, seed=seed)
+        test = test or self._spoken_test(texts, progress)
+        synthetic = speak(texts, voices=voices, terms=terms, seed=seed, progress=progress)
+        everyday = general_sentences(self._settings.n_replayed, seed)
+        replayed = speak(everyday, voices=voices, seed=seed, progress=progress)
+        general, left_out = self._general(recorded, progress)
+        self._data = _Data(*self._split((*synthetic, *recorded)), replayed, (test,), general)
+        return {
+            "train": [
+                spoken("spoken sentences of the domain", synthetic).describe(),
+                spoken("spoken everyday sentences, replayed", replayed).describe(),
+                {"manifests": [str(path) for path in self._manifests]} | spoken("recordings", recorded).describe(),
+            ],
+            "voices": [voice.name for voice in voices],
+            "test": test.describe(),
+            "canary": [one.describe() for one in general],
+            "left out of the canary": left_out,
+        }
+
+    def train(self, folder: Path, progress: Progress) -> Path:
+        """Fine-tune the recognizer."""
+        return fine_tune(
+            self.base,
+            self._data.train,
+            replayed=self._data.replayed,
+            validation=self._data.validation,
+            recipe=self._settings.tuning,
+            folder=folder,
+            progress=progress,
+        )
+
+    def measure(self, candidate: Path | None, progress: Progress) -> Mapping[str, float]:
+        """On the domain, and on general speech.
+
+        Before, the domain is measured with what is in use now, general speech with the base: what is lost there must
+        not add up from one adaptation to the next.
+        """
+        options = AssistantOptions(device=self._device, candidates={} if candidate is None else {Stage.ASR: candidate})
+        (test,) = self._data.test
+        with closing(Assistant.load(self.domain.folder, options=options)) as assistant:
+            measures = domain_measures(assistant, test, progress=progress)
+            if candidate is not None or promoted(self.domain.folder, Stage.ASR) is None:
+                return measures | general_measures(assistant, self._data.general, progress=progress)
+        with closing(Assistant.load(self.domain.folder, options=replace(options, adapted=False))) as assistant:
+            return measures | general_measures(assistant, self._data.general, progress=progress)
+
+    def _spoken_test(self, texts: Sequence[str], progress: Progress) -> TestSet:
+        """Sentences of the domain by voices that are not trained on, where there are any."""
+        sentences = sentences_to_test(self.domain, n=N_TEST_SENTENCES, seed=self._seed + 1, trained=texts)
+        if not sentences:
+            raise AdaptError(
+                f"{self.domain.folder}: there is nothing to measure on; give the domain patterns, or record "
+                "callers (tests/*.jsonl)"
+            )
+        voices = held_out_voices() or training_voices()
+        clips = speak(sentences, voices=voices, terms=self.domain.terms, seed=self._seed + 1, progress=progress)
+        return spoken(f"spoken sentences of the domain, by {_listed(voices)}", clips)
+
+    def _general(self, recorded: Sequence[Utterance], progress: Progress) -> tuple[tuple[TestSet, ...], list[str]]:
+        """The canary, and which sets were left out of it because they are trained on."""
+        voices = held_out_voices() or training_voices()
+        tests = [spoken("everyday sentences", speak(canary_sentences(), voices=voices, progress=progress))]
+        left_out = []
+        for path in self._canaries:
+            utterances = read_manifest(path)
+            try:
+                refuse_overlap(recorded, utterances)
+            except ManifestError:
+                left_out.append(f"{path}: some of it is trained on")
+                continue
+            tests.append(spoken(str(path), utterances))
+        return tuple(tests), left_out
+
+    def _split(self, utterances: Sequence[Utterance]) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...]]:
+        """What is trained on, and what tells when to stop."""
+        if len(utterances) < LEAST_UTTERANCES:
+            raise AdaptError(
+                f"{len(utterances)} utterances to learn from, and at least {LEAST_UTTERANCES} are needed: add "
+                "recordings (--manifest), or have sentences spoken (--recipe n_sentences=800)"
+            )
+        if self._settings.tuning.training.patience is None:
+            return tuple(utterances), ()
+        return split_by_text(utterances, share=VALIDATION_SHARE, seed=self._seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """What is learned from and measured on."""
+
+    train: tuple[Utterance, ...] = ()
+    validation: tuple[Utterance, ...] = ()
+    replayed: tuple[Utterance, ...] = ()
+    test: tuple[TestSet, ...] = ()
+    general: tuple[TestSet, ...] = ()
+
+
+def _kept_apart(recorded: Sequence[Utterance], seed: int) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...]]:
+    """What is learned from, and what is measured on: other speakers, or of one speaker other texts."""
+    if len({utterance.speaker for utterance in recorded}) > 1:
+        return split_by_speaker(recorded, share=TEST_SHARE, seed=seed)
+    return split_by_text(recorded, share=TEST_SHARE, seed=seed)
+
+
+def _listed(voices: Sequence[Voice]) -> str:
+    return ", ".join(voice.name for voice in voices)

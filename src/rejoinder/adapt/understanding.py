@@ -1,0 +1,180 @@
+"""Adapting a domain's understanding: its patterns, as they are and as the recognizer mishears them, in; a model out."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rejoinder.adapt.gate import DOMAIN_ERROR
+from rejoinder.adapt.hearing import CONDITIONS, domain_measures
+from rejoinder.adapt.nlu import noise
+from rejoinder.adapt.nlu.data import Example, domain_examples
+from rejoinder.adapt.nlu.measure import understood
+from rejoinder.adapt.nlu.model import BASE
+from rejoinder.adapt.nlu.training import Recipe, fine_tune
+from rejoinder.adapt.progress import Progress
+from rejoinder.adapt.sets import LEAST_SENTENCES, TestSet, canary_sentences, domain_tests
+from rejoinder.adapt.voices import Voice, held_out_voices, training_voices
+from rejoinder.assistant import Assistant, AssistantOptions, load_understander
+from rejoinder.build import Stage, digest, promoted_card
+from rejoinder.domain import Domain
+from rejoinder.domain.spoken_values import REFERENCE_DAY
+from rejoinder.errors import AdaptError
+from rejoinder.models import cache_folder
+from rejoinder.nlu.classifier import OUT_OF_SCOPE
+
+N_TEST_SENTENCES = 200
+"""Sentences that are spoken, heard and measured on; none of them is trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderstandingRecipe:
+    """What understanding is learned from, and how."""
+
+    n_sentences: int = 2000
+    """Sentences of the domain to learn from as they are written."""
+    n_spoken: int = 600
+    """How many of them are spoken, too, and learned from as the recognizer hears them; 0: none."""
+    tuning: Recipe = field(default_factory=Recipe)
+
+
+class UnderstandingAdaptation:
+    """The `Adaptation` of intents and slots."""
+
+    stage = Stage.NLU
+    consent = None
+
+    def __init__(
+        self,
+        domain: Domain,
+        *,
+        base: str | None = None,
+        recipe: UnderstandingRecipe = UnderstandingRecipe(),
+        device: str = "auto",
+    ) -> None:
+        """`base` is any BERT-class encoder; MiniLM unless another is named."""
+        self.domain = domain
+        self.base = base or BASE
+        self._settings = recipe
+        self._options = AssistantOptions(device=device)
+        self._train: tuple[Example, ...] = ()
+        self._test: tuple[Example, ...] = ()
+        self._recordings: TestSet | None = None
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """How it is trained."""
+        return asdict(self._settings)
+
+    def gather(self, progress: Progress) -> Mapping[str, Any]:
+        """Write the sentences, have some of them spoken, and hear them with the recognizer that is in use."""
+        seed = self._settings.tuning.training.seed
+        written = domain_examples(self.domain, n=self._settings.n_sentences, seed=seed)
+        to_test = _to_test(self.domain, written, seed + 1)
+        tests = domain_tests(self.domain)
+        if tests is not None and any(recording.has_meaning for recording in tests.recordings):
+            self._recordings = tests
+        elif not to_test:
+            raise AdaptError(
+                f"{self.domain.folder}: there is nothing to learn from or to measure on; give the domain's intents "
+                "patterns or examples"
+            )
+        spoken = _spread(_in_scope(written), self._settings.n_spoken)
+        voices, strangers = training_voices(), held_out_voices() or training_voices()
+        with closing(Assistant.load(self.domain.folder, options=self._options)) as assistant:
+            heard = self._heard(assistant, spoken, voices, progress, seed=seed)
+            self._test = self._heard(assistant, to_test, strangers, progress, seed=seed + 1, conditions=CONDITIONS)
+        self._train = tuple(dict.fromkeys((*written, *heard)))
+        return {
+            "train": {
+                "n_written": len(written),
+                "n_heard": len(heard),
+                "sha256": digest([asdict(example) for example in self._train]),
+            },
+            "recognizer": self._recognizer,
+            "voices": [voice.name for voice in voices],
+            "test": {
+                "n_heard": len(self._test),
+                "voices": [voice.name for voice in strangers],
+                "sha256": digest([asdict(example) for example in self._test]),
+                "recordings": self._recordings.describe() if self._recordings else None,
+            },
+        }
+
+    def train(self, folder: Path, progress: Progress) -> Path:
+        """Fine-tune the encoder."""
+        return fine_tune(self.base, self._train, recipe=self._settings.tuning, folder=folder, progress=progress)
+
+    def measure(self, candidate: Path | None, progress: Progress) -> Mapping[str, float]:
+        """On sentences as they were heard and, in equal parts, on recordings, where they say what is meant.
+
+        Everyday sentences, none of which is in training, are the false alarms.
+        """
+        candidates = {} if candidate is None else {Stage.NLU: candidate}
+        options = AssistantOptions(device=self._options.device, candidates=candidates)
+        understander = load_understander(self.domain, options, today=lambda: REFERENCE_DAY)
+        everyday = tuple(Example.plain(sentence, OUT_OF_SCOPE) for sentence in canary_sentences())
+        measures = understood(understander, (*self._test, *everyday), progress=progress)
+        if self._recordings is None:
+            return measures
+        with closing(Assistant.load(self.domain.folder, options=options)) as assistant:
+            recorded = domain_measures(assistant, self._recordings, progress=progress)
+        by_set = [measures[DOMAIN_ERROR], recorded[DOMAIN_ERROR]] if self._test else [recorded[DOMAIN_ERROR]]
+        measures |= {
+            f"{DOMAIN_ERROR} as heard": measures[DOMAIN_ERROR],
+            f"{DOMAIN_ERROR} recorded": recorded[DOMAIN_ERROR],
+        }
+        return measures | {DOMAIN_ERROR: sum(by_set) / len(by_set)}
+
+    def _heard(
+        self,
+        assistant: Assistant,
+        examples: Sequence[Example],
+        voices: Sequence[Voice],
+        progress: Progress,
+        *,
+        seed: int,
+        conditions: Sequence[str] = noise.CONDITIONS,
+    ) -> tuple[Example, ...]:
+        """Sentences as the recognizer in use hears them; kept in the cache, for hearing takes longer than training."""
+        made_from = (self._recognizer, [voice.fingerprint for voice in voices], conditions, seed)
+        name = digest(
+            made_from, [example.text for example in examples], repr(self.domain.terms), repr(self.domain.slots)
+        )
+        recognize = assistant.pipeline.recognize
+        heard = noise.as_heard(
+            examples,
+            lambda samples: recognize(samples).text,
+            voices=voices,
+            terms=self.domain.terms,
+            conditions=conditions,
+            seed=seed,
+            kept=cache_folder() / "heard" / f"{name}.jsonl",
+            progress=progress,
+        )
+        return tuple(heard.values())
+
+    @property
+    def _recognizer(self) -> str:
+        card = promoted_card(self.domain.folder, Stage.ASR)
+        return card.id if card else self.domain.models.recognizer
+
+
+def _to_test(domain: Domain, written: Sequence[Example], seed: int) -> tuple[Example, ...]:
+    """Sentences that are not trained on; where there are too few, some that are, which others will say."""
+    seen = {example.words for example in written}
+    others = _in_scope(domain_examples(domain, n=2 * N_TEST_SENTENCES, seed=seed))
+    unseen = _spread([example for example in others if example.words not in seen], N_TEST_SENTENCES)
+    return (*unseen, *_spread(_in_scope(written), max(0, LEAST_SENTENCES - len(unseen))))
+
+
+def _in_scope(examples: Sequence[Example]) -> list[Example]:
+    return [example for example in examples if example.intent != OUT_OF_SCOPE]
+
+
+def _spread(examples: Sequence[Example], n: int) -> tuple[Example, ...]:
+    """At most `n` of the examples, from all over."""
+    if len(examples) <= n:
+        return tuple(examples)
+    return tuple(examples[at * len(examples) // n] for at in range(n))
