@@ -43,10 +43,16 @@ def cafe() -> list[Recording]:
     return [Recording(CAFE / row["audio_filepath"], None, row["intent"], row["slots"]) for row in rows]
 
 
+def an4_manifest(part: str) -> Path | None:
+    """The manifest of AN4's "train" or "test" part; None where the set is absent."""
+    folder = data_folder("an4")
+    return folder / f"{part}.jsonl" if folder else None
+
+
 def an4(part: str = "test") -> list[Recording]:
     """AN4's spelled names, numbers and commands with their words; empty where the set is absent."""
-    folder = data_folder("an4")
-    if folder is None:
+    manifest = an4_manifest(part)
+    if manifest is None:
         return []
-    rows = [json.loads(line) for line in (folder / f"{part}.jsonl").read_text().splitlines()]
-    return [Recording(folder / row["audio_filepath"], row["text"]) for row in rows]
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    return [Recording(manifest.parent / row["audio_filepath"], row["text"]) for row in rows]
