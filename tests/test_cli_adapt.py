@@ -169,7 +169,7 @@ class TestRefused:
             (["asr", "--recipe", "learning_rate=fast"], "learning_rate: must be a number, not 'fast'"),
             (["asr", "--base", "moonshine-tini"], "unknown model 'moonshine-tini'; did you mean 'moonshine-tiny'?"),
             (["nlu", "--base", "file:/nowhere"], "no such folder (/nowhere)"),
-            (["asr", "--device", "cuda"], "cuda"),
+            (["asr", "--device", "cuda"], "PyTorch sees no CUDA device"),
         ],
     )
     def test_what_a_stage_needs(
