@@ -2,31 +2,13 @@
 
 import json
 import os
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-from rejoinder import audio
-from rejoinder.events import Samples
+from rejoinder.adapt.sets import Recording
 
 ROOT = Path(__file__).parent.parent
 CAFE = ROOT / "examples" / "cafe"
 AN4_DOMAIN = ROOT / "benchmarks" / "an4"
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One recording and what is known of it."""
-
-    path: Path
-    text: str | None = None
-    intent: str | None = None
-    slots: dict[str, str] | None = None
-
-    @cached_property
-    def samples(self) -> Samples:
-        """Float32 mono of shape (n_samples,) at `audio.SAMPLE_RATE`."""
-        return audio.load(self.path)
 
 
 def data_folder(name: str) -> Path | None:

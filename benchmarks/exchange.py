@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.corpus import CAFE, ROOT, Recording, cafe
+from benchmarks.corpus import CAFE, ROOT, cafe
 from benchmarks.endpointing import speech_end
 from rejoinder import Assistant, audio
+from rejoinder.adapt.sets import Recording
 from rejoinder.audio import SAMPLE_RATE, frames
 from rejoinder.events import (
     PartialTranscript,

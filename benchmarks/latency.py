@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.corpus import Recording
 from benchmarks.endpointing import speech_end
 from rejoinder import Assistant
+from rejoinder.adapt.sets import Recording
 from rejoinder.audio import SAMPLE_RATE, frames
 from rejoinder.dialogue import DialogueState
 from rejoinder.events import Event, ReplyAudio, Samples, TurnEnded

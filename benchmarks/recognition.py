@@ -5,8 +5,8 @@ import time
 import types
 from collections.abc import Callable, Sequence
 
-from benchmarks.corpus import Recording
 from rejoinder import Assistant, audio, models
+from rejoinder.adapt.sets import Recording
 from rejoinder.events import Samples
 
 N_THREADS = 1

@@ -7,19 +7,16 @@ that of `noise` in the data folder, where it is there, and never trained on.
 
 import json
 import shutil
-import zlib
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.corpus import AN4_DOMAIN, CAFE, ROOT, Recording, an4_manifest, data_folder
+from benchmarks.corpus import AN4_DOMAIN, CAFE, ROOT, an4_manifest, data_folder
 from benchmarks.corpus import an4 as an4_recordings
 from benchmarks.corpus import cafe as cafe_recordings
 from rejoinder import audio
-from rejoinder.acoustics import condition
 from rejoinder.adapt.hearing import hear, term_error, term_forms, word_error_rate
 from rejoinder.adapt.progress import Progress
 from rejoinder.adapt.recognition import RecognitionAdaptation, RecognitionRecipe
@@ -84,7 +81,7 @@ def an4(work: Path, progress: Progress) -> dict[str, Any]:
     recipe = RecognitionRecipe.for_recordings()
     outcome = adapt(RecognitionAdaptation(Domain.load(folder), manifests=[manifest], recipe=recipe), progress=progress)
     figures: dict[str, Any] = {}
-    test = _as_test("AN4 test", an4_recordings("test"))
+    test = TestSet("AN4 test", tuple(an4_recordings("test")))
     for name, options in {"base": BASE, "instant": INSTANT, "deep": _deep(outcome, bias=False)}.items():
         with closing(Assistant.load(folder, options=options)) as assistant:
             heard = hear(assistant, test, progress=progress)
@@ -97,19 +94,12 @@ def an4(work: Path, progress: Progress) -> dict[str, Any]:
 
 def _understood(folder: Path, options: AssistantOptions, name: str, progress: Progress) -> dict[str, float]:
     """Share of the cafe's orders whose intent and every slot are right, by condition."""
-    noises = _noises()
-    figures: dict[str, float] = {}
+    test, noises = TestSet(f"orders, {name}", tuple(cafe_recordings())), _noises()
     with closing(Assistant.load(folder, options=options)) as assistant:
-        for through in CONDITIONS:
-            change, right = condition(through, noises=noises), 0
-            recordings = cafe_recordings()
-            for n, recording in enumerate(recordings, 1):
-                rng = np.random.default_rng(zlib.crc32(recording.path.name.encode()))
-                meant = assistant.hear(change(recording.samples, rng)).understanding
-                right += (meant.intent, dict(meant.slots)) == (recording.intent, recording.slots)
-                progress(f"orders, {name}", n, len(recordings), through)
-            figures[through] = right / len(recordings)
-    return figures
+        heard = {
+            through: hear(assistant, test, through=through, noises=noises, progress=progress) for through in CONDITIONS
+        }
+    return {through: float(np.mean([bool(one.understood) for one in orders])) for through, orders in heard.items()}
 
 
 def _copy(domain: Path, work: Path) -> Path:
@@ -140,9 +130,3 @@ def _canaries() -> list[Path]:
 def _noises() -> list[Any]:
     folder = data_folder("noise")
     return [audio.load(path) for path in sorted(folder.glob("*.flac"))] if folder else []
-
-
-def _as_test(name: str, recordings: Sequence[Recording]) -> TestSet:
-    from rejoinder.adapt import sets
-
-    return TestSet(name, tuple(sets.Recording(recording.path, text=recording.text) for recording in recordings))

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import corpus, footprint, latency, recognition, understanding
-from benchmarks.corpus import AN4_DOMAIN, CAFE, Recording
+from benchmarks.corpus import AN4_DOMAIN, CAFE
 from rejoinder import Assistant
+from rejoinder.adapt.sets import Recording
 from rejoinder.assistant import AssistantOptions
 from rejoinder.session import SessionOptions
 

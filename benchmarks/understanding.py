@@ -3,9 +3,9 @@
 import time
 from collections.abc import Sequence
 
-from benchmarks.corpus import Recording
 from benchmarks.latency import percentiles
 from rejoinder import Assistant
+from rejoinder.adapt.sets import Recording
 from rejoinder.dialogue import DialogueState
 
 

@@ -8,9 +8,10 @@ import jiwer
 import numpy as np
 import pytest
 
-from benchmarks.corpus import CAFE, Recording, cafe
+from benchmarks.corpus import CAFE, cafe
 from rejoinder import Assistant
 from rejoinder import audio as rejoinder_audio
+from rejoinder.adapt.sets import Recording
 from rejoinder.assistant import AssistantOptions
 from rejoinder.audio import SAMPLE_RATE, frames
 from rejoinder.errors import AudioError, DomainError

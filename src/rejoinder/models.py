@@ -14,6 +14,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from rejoinder.errors import ModelError, one_of
 from rejoinder.model_table import MODELS, Model, ModelFile
@@ -103,6 +104,17 @@ def providers(device: str = "auto") -> list[str]:
         "device 'cuda': the installed ONNX Runtime has no CUDA; "
         "type: pip uninstall onnxruntime && pip install onnxruntime-gpu, or use --device cpu"
     )
+
+
+def session_options(n_threads: int = 1) -> Any:
+    """ONNX Runtime's options as every model here is opened: so many threads for one call, and only errors logged."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
 
 
 def _n_cuda_devices() -> int:

@@ -15,6 +15,7 @@ from rejoinder.asr.biasing import bias_phrases
 from rejoinder.assistant import Assistant
 from rejoinder.dialogue import DialogueState
 from rejoinder.domain import Domain
+from rejoinder.events import Samples
 from rejoinder.text import normalize
 
 CONDITIONS = ("clean", "phone", "noise10")
@@ -33,10 +34,15 @@ class Heard:
 
 
 def hear(
-    assistant: Assistant, test: TestSet, *, through: str = "clean", progress: Progress = silent
+    assistant: Assistant,
+    test: TestSet,
+    *,
+    through: str = "clean",
+    noises: Sequence[Samples] = (),
+    progress: Progress = silent,
 ) -> tuple[Heard, ...]:
     """Hear every recording of a set through a condition of `acoustics.condition`, the same noise each time."""
-    change, conversation = condition(through), assistant.conversation()
+    change, conversation = condition(through, noises=noises), assistant.conversation()
     heard = []
     for n, recording in enumerate(test.recordings, 1):
         rng = np.random.default_rng(zlib.crc32(recording.path.name.encode()))

@@ -82,10 +82,7 @@ class MoonshineRecognizer:
 
         folder = Path(folder)
         providers = models.providers(device)
-        session_options = onnxruntime.SessionOptions()
-        session_options.intra_op_num_threads = n_threads
-        session_options.inter_op_num_threads = 1
-        session_options.log_severity_level = 3
+        session_options = models.session_options(n_threads)
         # A server has more sessions than cores: a thread that waits must not burn the core that another could use.
         session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         encoder_path = model_file(folder, "encoder_model")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rejoinder.errors import ModelError
-from rejoinder.models import providers, resolve
+from rejoinder.models import providers, resolve, session_options
 from rejoinder.nlu.encoder_graph import integer_graph
 
 if TYPE_CHECKING:
@@ -109,23 +109,13 @@ class Encoder:
         return np.asarray(pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
 
-def _options(n_threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return options
-
-
 def _reopen(kept: Path | None, n_threads: int) -> Any | None:
     """Open the graph that was kept, which is optimised already; None where there is none or it is damaged."""
     import onnxruntime
 
     if kept is None or not kept.is_file():
         return None
-    options = _options(n_threads)
+    options = session_options(n_threads)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(str(kept), options, providers=["CPUExecutionProvider"])
@@ -137,7 +127,7 @@ def _open(model_file: Path, kept: Path | None, chosen: list[str], n_threads: int
     """Open the model, and keep its optimised graph at `kept`, which appears whole or not at all."""
     import onnxruntime
 
-    options = _options(n_threads)
+    options = session_options(n_threads)
     source: str | bytes = (integer_graph(model_file) if chosen == ["CPUExecutionProvider"] else None) or str(model_file)
     # Higher levels tie the graph to one machine.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rejoinder.errors import ModelError
-from rejoinder.models import providers
+from rejoinder.models import providers, session_options
 from rejoinder.nlu.classifier import OUT_OF_SCOPE, Prediction
 
 if TYPE_CHECKING:
@@ -116,10 +116,7 @@ class JointModel:
         from tokenizers import Tokenizer
 
         labels = Labels.read(folder / LABELS)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = n_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options = session_options(n_threads)
         try:
             session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=providers(device))
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))

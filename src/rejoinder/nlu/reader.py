@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rejoinder.errors import ModelError
-from rejoinder.models import providers
+from rejoinder.models import providers, session_options
 from rejoinder.nlu.reader_input import ReaderInput, ReaderTokenizer
 from rejoinder.nlu.retrieval import Window
 from rejoinder.text import sentence_spans
@@ -95,10 +95,7 @@ class Reader:
         import onnxruntime
         from tokenizers import Tokenizer
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = n_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options = session_options(n_threads)
         chosen = providers(device)
         try:
             settings = ReaderSettings.read(folder / SETTINGS_FILE)

@@ -59,13 +59,10 @@ class HibariSynthesizer:
         """
         import onnxruntime
 
-        from rejoinder.models import providers, resolve
+        from rejoinder.models import providers, resolve, session_options
 
         folder, on = folder or resolve("hibari"), providers(device)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = n_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options = session_options(n_threads)
         # Optimising this graph takes 0.15 s and makes it no faster.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 

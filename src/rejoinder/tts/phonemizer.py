@@ -30,9 +30,9 @@ class Phonemizer:
         """
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        from rejoinder.models import session_options
+
+        options = session_options()
         # Optimising the graph takes longer than it saves in a day.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         unknown = onnxruntime.InferenceSession(str(folder / "oov.onnx"), options, providers=["CPUExecutionProvider"])

@@ -60,16 +60,13 @@ class PiperSynthesizer:
         from piper import PiperVoice, SynthesisConfig
         from piper.config import PiperConfig
 
-        from rejoinder.models import providers, resolve
+        from rejoinder.models import providers, resolve, session_options
 
         folder, on = folder or resolve("joe"), providers(device)
         found = sorted(folder.glob("*.onnx"))
         if len(found) != 1:
             raise ModelError(f"{folder}: holds {len(found)} .onnx files where one Piper voice is expected")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = n_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options = session_options(n_threads)
         try:
             config = PiperConfig.from_dict(json.loads(Path(f"{found[0]}.json").read_text(encoding="utf-8")))
             session = onnxruntime.InferenceSession(str(found[0]), options, providers=on)

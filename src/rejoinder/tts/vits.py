@@ -81,13 +81,10 @@ class VitsSynthesizer:
         """
         import onnxruntime
 
-        from rejoinder.models import providers, resolve
+        from rejoinder.models import providers, resolve, session_options
 
         path, on, lexicon = voice_file(folder or resolve("joe")), providers(device), lexicon or Lexicon()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = n_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options = session_options(n_threads)
         # Optimising this graph takes 1.5 s and makes it no faster.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:

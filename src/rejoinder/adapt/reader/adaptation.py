@@ -1,6 +1,5 @@
 """Adapting the answers from a domain's knowledge: its owner's questions in, a reader out."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from rejoinder.adapt.reader.measure import f1, recall
 from rejoinder.adapt.reader.network import BASE
 from rejoinder.adapt.reader.squad import Question, read_squad
 from rejoinder.adapt.reader.training import ReaderRecipe, fine_tune, split_by_article
-from rejoinder.build import Stage, promoted
+from rejoinder.build import Stage, digest, promoted
 from rejoinder.domain import Domain
 from rejoinder.errors import AdaptError
 from rejoinder.models import sha256_of
@@ -79,9 +78,9 @@ class ReaderAdaptation:
             "train": {
                 "n_questions": len(self._train),
                 "n_passages": len(passages),
-                "sha256": _digest([str(question) for question in self._train], passages),
+                "sha256": digest([str(question) for question in self._train], passages),
             },
-            "test": {"n_questions": len(self._test), "sha256": _digest([str(question) for question in self._test])},
+            "test": {"n_questions": len(self._test), "sha256": digest([str(question) for question in self._test])},
             "files": {str(path): sha256_of(path) for path in self._files},
         }
 
@@ -158,7 +157,3 @@ def _answer(
         return library.best_sentence(question.text, answer.text), answer.text
     found = reader.read(question.text, library.windows(question, without=without))
     return (found.text, spoken(found)) if found is not None else ("", "")
-
-
-def _digest(*parts: Sequence[str]) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -89,12 +89,9 @@ def fine_tune(
     made = made_questions(passages, n_each=recipe.n_made, seed=recipe.seed)
     general = (*made, *fact_questions(recipe.n_facts, seed=recipe.seed))
     _train_on_made(network, _examples(general, inputs, recipe), recipe, folder, progress)
-    train(
+    _train(
         network,
         _examples(own, inputs, recipe),
-        loss=span_loss,
-        collate=collate,
-        length=lambda example: len(example.piece.ids),
         options=_options(recipe, recipe.n_epochs, recipe.learning_rate),
         folder=folder / "own",
         progress=progress,
@@ -154,12 +151,9 @@ def _train_on_made(
     if done.is_file():
         network.load_state_dict(load_file(done))
         return
-    train(
+    _train(
         network,
         examples,
-        loss=span_loss,
-        collate=collate,
-        length=lambda example: len(example.piece.ids),
         options=_options(recipe, recipe.n_made_epochs, recipe.made_learning_rate),
         folder=folder / "made",
         progress=progress,
@@ -167,6 +161,21 @@ def _train_on_made(
     part = done.with_suffix(".part")
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, part)
     part.replace(done)
+
+
+def _train(
+    network: SpanNetwork, examples: Sequence[Example], *, options: TrainingOptions, folder: Path, progress: Progress
+) -> None:
+    train(
+        network,
+        examples,
+        loss=span_loss,
+        collate=collate,
+        length=lambda example: len(example.piece.ids),
+        options=options,
+        folder=folder,
+        progress=progress,
+    )
 
 
 def _options(recipe: ReaderRecipe, n_epochs: int, learning_rate: float) -> TrainingOptions:
