@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from rejoinder.adapt.progress import Progress
+from rejoinder.progress import Progress
 
 RESULTS = Path(__file__).parent / "adapt.json"
 

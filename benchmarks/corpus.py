@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from rejoinder.adapt.sets import Recording
+from rejoinder.evaluate.sets import Recording
 
 ROOT = Path(__file__).parent.parent
 CAFE = ROOT / "examples" / "cafe"

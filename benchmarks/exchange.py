@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.corpus import CAFE, ROOT, cafe
 from benchmarks.endpointing import speech_end
 from rejoinder import Assistant, audio
-from rejoinder.adapt.sets import Recording
 from rejoinder.audio import SAMPLE_RATE, frames
+from rejoinder.evaluate.sets import Recording
 from rejoinder.events import (
     PartialTranscript,
     ReplyAudio,

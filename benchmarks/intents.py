@@ -15,12 +15,12 @@ import numpy as np
 from benchmarks.corpus import data_folder
 from rejoinder.adapt.nlu.data import Example, split
 from rejoinder.adapt.nlu.measure import measure, of_predictions
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.errors import AdaptError
 from rejoinder.events import Samples
 from rejoinder.models import resolve
 from rejoinder.nlu.classifier import OUT_OF_SCOPE
 from rejoinder.nlu.joint import JointModel
+from rejoinder.progress import Progress, silent
 
 Examples = tuple[Example, ...]
 Figures = dict[str, Any]

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.corpus import data_folder
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.reader.calibration import Library
 from rejoinder.adapt.reader.measure import exact, f1
 from rejoinder.adapt.reader.network import BASE
@@ -23,6 +22,7 @@ from rejoinder.adapt.reader.training import ReaderRecipe, fine_tune
 from rejoinder.domain import Passage
 from rejoinder.nlu.encoder import Encoder
 from rejoinder.nlu.reader import Reader
+from rejoinder.progress import Progress, silent
 
 TRAINED_ON = (
     "316 of SQuAD's own questions (the other half of XQuAD dev), questions made from the same half's paragraphs, and "

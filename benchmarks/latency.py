@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmarks.endpointing import speech_end
 from rejoinder import Assistant
-from rejoinder.adapt.sets import Recording
 from rejoinder.audio import SAMPLE_RATE, frames
 from rejoinder.dialogue import DialogueState
+from rejoinder.evaluate.sets import Recording
 from rejoinder.events import Event, ReplyAudio, Samples, TurnEnded
 from rejoinder.session import SessionOptions
 from rejoinder.turns import TurnOptions

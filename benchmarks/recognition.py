@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Sequence
 
 from rejoinder import Assistant, audio, models
-from rejoinder.adapt.sets import Recording
+from rejoinder.evaluate.sets import Recording
 from rejoinder.events import Samples
 
 N_THREADS = 1

@@ -18,15 +18,15 @@ from benchmarks.corpus import an4 as an4_recordings
 from benchmarks.corpus import cafe as cafe_recordings
 from rejoinder import audio
 from rejoinder.adapt.hearing import hear, term_error, term_forms, word_error_rate
-from rejoinder.adapt.progress import Progress
 from rejoinder.adapt.recognition import RecognitionAdaptation, RecognitionRecipe
 from rejoinder.adapt.run import Outcome, adapt
-from rejoinder.adapt.sets import TestSet, spoken
 from rejoinder.adapt.synthetic import domain_sentences, speak
 from rejoinder.adapt.voices import held_out_voices
 from rejoinder.assistant import Assistant, AssistantOptions
 from rejoinder.build import Stage
 from rejoinder.domain import Domain
+from rejoinder.evaluate.sets import TestSet, spoken
+from rejoinder.progress import Progress
 
 CONDITIONS = ("clean", "phone", "noise10")
 

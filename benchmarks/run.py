@@ -15,8 +15,8 @@ from typing import Any
 from benchmarks import corpus, footprint, latency, recognition, understanding
 from benchmarks.corpus import AN4_DOMAIN, CAFE
 from rejoinder import Assistant
-from rejoinder.adapt.sets import Recording
 from rejoinder.assistant import AssistantOptions
+from rejoinder.evaluate.sets import Recording
 from rejoinder.session import SessionOptions
 
 RESULTS = Path(__file__).parent / "results.json"

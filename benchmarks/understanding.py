@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from benchmarks.latency import percentiles
 from rejoinder import Assistant
-from rejoinder.adapt.sets import Recording
 from rejoinder.dialogue import DialogueState
+from rejoinder.evaluate.sets import Recording
 
 
 def understood(assistant: Assistant, recordings: Sequence[Recording]) -> float:

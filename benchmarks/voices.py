@@ -15,9 +15,9 @@ import numpy as np
 
 from benchmarks.corpus import CAFE
 from rejoinder import audio
-from rejoinder.adapt.progress import Progress
 from rejoinder.adapt.voice.adaptation import VoiceAdaptation
 from rejoinder.domain import Domain
+from rejoinder.progress import Progress
 from rejoinder.text import normalize
 
 SOUNDS = Path("usr/share/asterisk/sounds/en_US_f_Allison")

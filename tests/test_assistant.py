@@ -11,10 +11,10 @@ import pytest
 from benchmarks.corpus import CAFE, cafe
 from rejoinder import Assistant
 from rejoinder import audio as rejoinder_audio
-from rejoinder.adapt.sets import Recording
 from rejoinder.assistant import AssistantOptions
 from rejoinder.audio import SAMPLE_RATE, frames
 from rejoinder.errors import AudioError, DomainError
+from rejoinder.evaluate.sets import Recording
 from rejoinder.events import Event, ReplyAudio, ReplyStarted, Samples, SessionEnded, TurnEnded, Understood
 from rejoinder.session import SessionOptions
 from rejoinder.text import normalize

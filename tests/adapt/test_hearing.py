@@ -8,10 +8,11 @@ import pytest
 import soundfile
 
 from rejoinder.adapt.hearing import Heard, domain_measures, false_alarms, general_measures, term_forms, word_error_rate
-from rejoinder.adapt.sets import Recording, TestSet, canary_sentences
+from rejoinder.adapt.sets import canary_sentences
 from rejoinder.assistant import Assistant, AssistantOptions
 from rejoinder.audio import SAMPLE_RATE
 from rejoinder.domain import Domain
+from rejoinder.evaluate.sets import Recording, TestSet
 from rejoinder.text import normalize
 from rejoinder.tts.hibari import HibariSynthesizer
 

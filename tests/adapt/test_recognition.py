@@ -11,7 +11,6 @@ import pytest
 from rejoinder import build
 from rejoinder.adapt import recognition
 from rejoinder.adapt.asr.recipe import Recipe
-from rejoinder.adapt.progress import silent
 from rejoinder.adapt.recognition import RecognitionAdaptation, RecognitionRecipe
 from rejoinder.adapt.run import Outcome, adapt
 from rejoinder.adapt.trainer import TrainingOptions
@@ -20,6 +19,7 @@ from rejoinder.build import Stage
 from rejoinder.domain import Domain
 from rejoinder.errors import AdaptError, ManifestError, ModelError
 from rejoinder.manifest import Utterance
+from rejoinder.progress import silent
 from tests.adapt.asr.small import moonshine_folder
 from tests.adapt.shop import EVERYDAY, make_manifest, make_quick, make_shop
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from rejoinder import build
-from rejoinder.adapt.progress import Progress
 from rejoinder.adapt.run import LEAST_FREE_BYTES, adapt
 from rejoinder.build import Stage
 from rejoinder.domain import Domain
 from rejoinder.errors import AdaptError
+from rejoinder.progress import Progress
 
 GOOD = {"domain_error": 0.1, "canary_wer": 0.05, "false_alarms": 0.0}
 BASE = {"domain_error": 0.3, "canary_wer": 0.05, "false_alarms": 0.0}

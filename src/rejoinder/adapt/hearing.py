@@ -9,13 +9,13 @@ from rapidfuzz.distance import Levenshtein
 
 from rejoinder.acoustics import condition
 from rejoinder.adapt.gate import DOMAIN_ERROR
-from rejoinder.adapt.progress import Progress, silent
-from rejoinder.adapt.sets import Recording, TestSet
 from rejoinder.asr.biasing import bias_phrases
 from rejoinder.assistant import Assistant
 from rejoinder.dialogue import DialogueState
 from rejoinder.domain import Domain
+from rejoinder.evaluate.sets import Recording, TestSet
 from rejoinder.events import Samples
+from rejoinder.progress import Progress, silent
 from rejoinder.text import normalize
 
 CONDITIONS = ("clean", "phone", "noise10")

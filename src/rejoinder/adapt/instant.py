@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.pronunciation import Tuned, keep, tune
 from rejoinder.asr.biasing import bias_phrases
 from rejoinder.assistant import Assistant, AssistantOptions, fixed_replies, load_voice
 from rejoinder.build import FOLDER
+from rejoinder.progress import Progress, silent
 from rejoinder.tts.hibari import HibariSynthesizer
 from rejoinder.tts.lexicon import TUNED, compile_lexicon
 from rejoinder.tts.vits import VitsSynthesizer

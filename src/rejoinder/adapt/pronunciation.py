@@ -16,12 +16,12 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from rejoinder import audio
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.asr.recognizer import Bias, Recognizer
 from rejoinder.domain import Term
 from rejoinder.errors import AdaptError
 from rejoinder.events import Samples
 from rejoinder.phonetics import cost, in_dictionary, phonemes, weight
+from rejoinder.progress import Progress, silent
 from rejoinder.text import normalize
 from rejoinder.tts.lexicon import VOWELS, Lexicon, compile_lexicon, lexicon_key, pronounce, write_tuned
 

@@ -11,8 +11,7 @@ from rejoinder.adapt.asr.recipe import Recipe
 from rejoinder.adapt.asr.training import fine_tune
 from rejoinder.adapt.carriers import general_sentences
 from rejoinder.adapt.hearing import domain_measures, general_measures
-from rejoinder.adapt.progress import Progress
-from rejoinder.adapt.sets import TestSet, canary_sentences, domain_tests, sentences_to_test, spoken, utterances_of
+from rejoinder.adapt.sets import canary_sentences, sentences_to_test
 from rejoinder.adapt.synthetic import domain_sentences, speak
 from rejoinder.adapt.trainer import TrainingOptions
 from rejoinder.adapt.voices import Voice, held_out_voices, training_voices
@@ -20,7 +19,9 @@ from rejoinder.assistant import Assistant, AssistantOptions
 from rejoinder.build import Stage, promoted
 from rejoinder.domain import Domain
 from rejoinder.errors import AdaptError, ManifestError
+from rejoinder.evaluate.sets import TestSet, domain_tests, spoken, utterances_of
 from rejoinder.manifest import Utterance, read_manifest, refuse_overlap, split_by_speaker, split_by_text
+from rejoinder.progress import Progress
 
 LEAST_UTTERANCES = 10
 """Fewer teach nothing."""

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from rejoinder import build
 from rejoinder.adapt.gate import BOUNDS, Verdict, decide
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.build import Card, Stage
 from rejoinder.domain import Domain
 from rejoinder.errors import AdaptError
+from rejoinder.progress import Progress, silent
 
 LEAST_FREE_BYTES = 1_000_000_000
 """Room that an adaptation needs: synthetic speech, two checkpoints with the optimizer's state, the model."""

@@ -22,13 +22,13 @@ from numpy.random import Generator
 from rejoinder import audio, models
 from rejoinder.acoustics import change_speed, set_level
 from rejoinder.adapt.carriers import general_sentences
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.sentences import domain_sentences
 from rejoinder.adapt.voices import Voice
 from rejoinder.domain import Term
 from rejoinder.errors import AdaptError, AudioError, ModelError
 from rejoinder.events import Samples
 from rejoinder.manifest import Utterance
+from rejoinder.progress import Progress, silent
 from rejoinder.tts.lexicon import Lexicon, compile_lexicon
 
 __all__ = ["domain_sentences", "general_sentences", "speak"]

@@ -24,8 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.errors import AdaptError
+from rejoinder.progress import Progress, silent
 
 Example = TypeVar("Example")
 Batch = Mapping[str, Tensor]

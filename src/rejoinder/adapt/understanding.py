@@ -13,16 +13,17 @@ from rejoinder.adapt.nlu.data import Example, domain_examples
 from rejoinder.adapt.nlu.measure import understood
 from rejoinder.adapt.nlu.model import BASE
 from rejoinder.adapt.nlu.training import Recipe, fine_tune
-from rejoinder.adapt.progress import Progress
-from rejoinder.adapt.sets import LEAST_SENTENCES, TestSet, canary_sentences, domain_tests
+from rejoinder.adapt.sets import LEAST_SENTENCES, canary_sentences
 from rejoinder.adapt.voices import Voice, held_out_voices, training_voices
 from rejoinder.assistant import Assistant, AssistantOptions, load_understander
 from rejoinder.build import Stage, digest, promoted_card
 from rejoinder.domain import Domain
 from rejoinder.domain.spoken_values import REFERENCE_DAY
 from rejoinder.errors import AdaptError
+from rejoinder.evaluate.sets import TestSet, domain_tests
 from rejoinder.models import cache_folder
 from rejoinder.nlu.classifier import OUT_OF_SCOPE
+from rejoinder.progress import Progress
 
 N_TEST_SENTENCES = 200
 """Sentences that are spoken, heard and measured on; none of them is trained on."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Bars:
-    """An `adapt.progress.Progress` to be used with `with`; one bar for each task, in the order they begin."""
+    """An `progress.Progress` to be used with `with`; one bar for each task, in the order they begin."""
 
     def __init__(self) -> None:
         self._rich: Progress | None = None

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from rejoinder.adapt.progress import silent
 from rejoinder.adapt.reader.adaptation import ReaderAdaptation, answer_measures
 from rejoinder.adapt.reader.calibration import Library
 from rejoinder.adapt.reader.facts import fact_questions
@@ -21,6 +20,7 @@ from rejoinder.nlu.encoder import Encoder
 from rejoinder.nlu.reader import Reader, ReaderSettings
 from rejoinder.nlu.reader_input import ReaderTokenizer
 from rejoinder.nlu.retrieval import Window
+from rejoinder.progress import silent
 
 QUICK = ReaderRecipe(
     n_made=0, n_facts=20, n_made_epochs=1, made_learning_rate=3e-3, n_epochs=30, learning_rate=3e-3, device="cpu"

@@ -16,10 +16,10 @@ from rejoinder.adapt.asr.lora import low_rank
 from rejoinder.adapt.asr.pretrained import open_pretrained
 from rejoinder.adapt.asr.recipe import Recipe
 from rejoinder.adapt.asr.trainable import IGNORED, Trainable
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.trainer import TrainingResult, train
 from rejoinder.errors import AdaptError
 from rejoinder.manifest import Utterance
+from rejoinder.progress import Progress, silent
 
 LONGEST_S = 30.0
 """The recognizers were trained on at most so much at once."""

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rejoinder.adapt.nlu.data import Example
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.nlu.classifier import OUT_OF_SCOPE, Prediction
 from rejoinder.nlu.joint import BEGIN, OUTSIDE, JointModel
 from rejoinder.nlu.understand import Understander
+from rejoinder.progress import Progress, silent
 
 BELIEVED = 0.5
 """The confidence from which on an intent is believed."""

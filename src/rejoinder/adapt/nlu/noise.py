@@ -11,11 +11,11 @@ import numpy as np
 from rejoinder.acoustics import condition
 from rejoinder.adapt.nlu.alignment import carry
 from rejoinder.adapt.nlu.data import Example
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.synthetic import speak
 from rejoinder.adapt.voices import Voice
 from rejoinder.domain import Term
 from rejoinder.events import Samples
+from rejoinder.progress import Progress, silent
 from rejoinder.text import normalize
 
 CONDITIONS = ("clean", "phone", "noise15", "noise5", "reverb")

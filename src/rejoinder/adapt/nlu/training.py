@@ -28,11 +28,11 @@ from rejoinder.adapt.nlu.model import (
     open_encoder,
     outputs,
 )
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.trainer import TrainingOptions, torch_device, train
 from rejoinder.errors import AdaptError
 from rejoinder.nlu.classifier import OUT_OF_SCOPE
 from rejoinder.nlu.joint import BEGIN, INSIDE, LABELS, OUTSIDE, Calibration, JointModel, Labels, softmax
+from rejoinder.progress import Progress, silent
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -7,7 +7,6 @@ from typing import Any
 
 from rejoinder import models
 from rejoinder.adapt.gate import DOMAIN_ERROR
-from rejoinder.adapt.progress import Progress
 from rejoinder.adapt.reader.calibration import Library
 from rejoinder.adapt.reader.measure import f1, recall
 from rejoinder.adapt.reader.network import BASE
@@ -19,6 +18,7 @@ from rejoinder.errors import AdaptError
 from rejoinder.models import sha256_of
 from rejoinder.nlu.encoder import Encoder
 from rejoinder.nlu.reader import Reader, spoken
+from rejoinder.progress import Progress
 
 QUESTIONS = "questions.json"
 """In the domain's folder: its owner's questions, in SQuAD's format."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.reader.measure import f1
 from rejoinder.adapt.reader.squad import Question
 from rejoinder.domain import Passage, Thresholds
 from rejoinder.nlu.encoder import Encoder
 from rejoinder.nlu.reader import N_WINDOWS, Reader, ReaderSettings
 from rejoinder.nlu.retrieval import Answer, Knowledge, Window
+from rejoinder.progress import Progress, silent
 from rejoinder.text import sentences
 
 RANK_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0)

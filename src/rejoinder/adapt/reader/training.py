@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from rejoinder.adapt.graph import export_graph
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.reader.calibration import calibrate
 from rejoinder.adapt.reader.cloze import made_questions
 from rejoinder.adapt.reader.facts import fact_questions
@@ -32,6 +31,7 @@ from rejoinder.nlu.encoder import Encoder
 from rejoinder.nlu.reader import MODEL_FILE, SETTINGS_FILE, TOKENIZER_FILE, Reader, ReaderSettings
 from rejoinder.nlu.reader_input import ReaderTokenizer
 from rejoinder.nlu.retrieval import N_WINDOW
+from rejoinder.progress import Progress, silent
 from rejoinder.text import sentence_spans
 
 N_LEAST_QUESTIONS = 20

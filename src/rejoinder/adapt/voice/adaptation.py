@@ -9,7 +9,6 @@ from typing import Any
 
 from rejoinder import models
 from rejoinder.adapt.carriers import general_sentences
-from rejoinder.adapt.progress import Progress
 from rejoinder.adapt.voice.donor import Donor
 from rejoinder.adapt.voice.export import export
 from rejoinder.adapt.voice.likeness import SpeakerEncoder
@@ -22,6 +21,7 @@ from rejoinder.build import Stage
 from rejoinder.domain import Domain
 from rejoinder.errors import AdaptError
 from rejoinder.manifest import Utterance, split_by_text
+from rejoinder.progress import Progress
 
 HELD_OUT_SHARE = 0.1
 """Of the recordings, by time: never trained on, the speaker that the voice is compared with."""

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from rejoinder import models
 from rejoinder.acoustics import speech_rms
 from rejoinder.adapt.carriers import general_sentences
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.trainer import TrainingOptions
 from rejoinder.adapt.voice.model import VoiceModel
 from rejoinder.adapt.voice.posterior import Posterior, donor_speech, learn
+from rejoinder.progress import Progress, silent
 from rejoinder.tts.ipa import Alphabet
 from rejoinder.tts.phonemizer import Phonemizer
 from rejoinder.tts.vits import read_config, voice_file

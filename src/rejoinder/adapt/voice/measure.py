@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from rejoinder import audio
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.voice.likeness import SpeakerEncoder, centroid, likeness
 from rejoinder.adapt.voice.model import SAMPLE_RATE
 from rejoinder.adapt.voice.recordings import Clip, trim
 from rejoinder.audio import resample
 from rejoinder.events import Samples
+from rejoinder.progress import Progress, silent
 from rejoinder.text import normalize
 from rejoinder.tts.verbalize import verbalize
 from rejoinder.tts.vits import VitsSynthesizer

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from rejoinder.acoustics import shift_pitch
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.trainer import Batch, TrainingOptions, torch_device, train
 from rejoinder.adapt.voice.layers import WaveNet
 from rejoinder.adapt.voice.losses import mel_distance
@@ -24,6 +23,7 @@ from rejoinder.adapt.voice.measure import pitch
 from rejoinder.adapt.voice.model import HOP, N_CHANNELS, SAMPLE_RATE, VoiceModel
 from rejoinder.adapt.voice.spectra import N_BINS, move_formants, spectrogram
 from rejoinder.events import Samples
+from rejoinder.progress import Progress, silent
 
 N_FRAMES = 64
 """Of a crop to train on: 0.74 s."""

@@ -8,11 +8,11 @@ import numpy as np
 
 from rejoinder import audio
 from rejoinder.acoustics import speech_rms
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.voice.model import HOP, SAMPLE_RATE
 from rejoinder.errors import AdaptError, ManifestError
 from rejoinder.events import Samples
 from rejoinder.manifest import Utterance, read_manifest
+from rejoinder.progress import Progress, silent
 
 LEAST_MINUTES = 3.0
 """Less than this is no voice; ten minutes are asked for."""

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rejoinder.adapt.progress import Progress, silent
 from rejoinder.adapt.trainer import Batch, TrainingOptions, TrainingResult, train
 from rejoinder.adapt.voice.alignment import align
 from rejoinder.adapt.voice.losses import (
@@ -22,6 +21,7 @@ from rejoinder.adapt.voice.model import HOP, VoiceModel
 from rejoinder.adapt.voice.posterior import N_FRAMES, Posterior
 from rejoinder.adapt.voice.recordings import Clip
 from rejoinder.adapt.voice.spectra import spectrogram
+from rejoinder.progress import Progress, silent
 
 N_DECODED = 32
 """Frames of a crop that are decoded and compared: 0.37 s."""

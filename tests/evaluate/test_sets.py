@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from rejoinder.adapt.sets import Recording, TestSet, domain_tests, spoken, utterances_of
 from rejoinder.audio import SAMPLE_RATE
 from rejoinder.domain import Domain
 from rejoinder.errors import ManifestError
+from rejoinder.evaluate.sets import Recording, TestSet, domain_tests, spoken, utterances_of
 from rejoinder.manifest import Utterance, refuse_overlap
 
 DOMAIN = """
