@@ -8,6 +8,7 @@ from rejoinder.evaluate.sets import Recording
 
 ROOT = Path(__file__).parent.parent
 CAFE = ROOT / "examples" / "cafe"
+PHARMACY = ROOT / "examples" / "pharmacy"
 AN4_DOMAIN = ROOT / "benchmarks" / "an4"
 
 

@@ -5,18 +5,21 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.corpus import data_folder
-from rejoinder.adapt.nlu.data import Example, split
+from benchmarks.corpus import CAFE, PHARMACY, data_folder
+from rejoinder.adapt.nlu.data import Example, domain_examples, in_scope, split, spread, unseen_sentences
 from rejoinder.adapt.nlu.measure import measure, of_predictions
+from rejoinder.adapt.nlu.noise import as_heard
+from rejoinder.adapt.voices import held_out_voices, training_voices
+from rejoinder.asr.moonshine import MoonshineRecognizer
+from rejoinder.domain import Domain, Term
 from rejoinder.errors import AdaptError
-from rejoinder.events import Samples
 from rejoinder.models import resolve
 from rejoinder.nlu.classifier import OUT_OF_SCOPE
 from rejoinder.nlu.joint import JointModel
@@ -29,6 +32,8 @@ N_SPOKEN_EACH = 10
 """Sentences of each intent that are spoken to learn from."""
 N_TESTED_EACH = 3
 """Sentences of each intent that are spoken to test on."""
+N_WRITTEN, N_SPOKEN = 2_000, 600
+"""Sentences of an example domain that are learned from, and how many are spoken, as `rejoinder adapt nlu` does."""
 TEST_CONDITIONS = ("noise5", "phone")
 
 
@@ -58,43 +63,63 @@ def banking77(folder: Path, progress: Progress = silent) -> Figures:
 
 
 def word_errors(folder: Path, progress: Progress = silent) -> Figures:
-    """CLINC150 spoken: trained on clean text against trained on what the recognizer makes of it as well.
+    """Spoken sentences: understanding trained on clean text against trained on what the recognizer makes of it as well.
 
-    Sentences of the training set are spoken by the training voices and heard in varied conditions; sentences of the
-    test set are spoken by voices that are not among them, in noise and through a telephone. Both models are trained for
-    the same number of steps and validated on clean text.
+    Of CLINC150, whose words are everyone's, and of the example domains, whose terms the recognizer does not know.
     """
-    from rejoinder.adapt.nlu.noise import as_heard
-    from rejoinder.adapt.voices import held_out_voices, training_voices
-    from rejoinder.asr.moonshine import MoonshineRecognizer
-
     started = time.perf_counter()
-    recognizer = MoonshineRecognizer.load(resolve("moonshine-tiny"))
-
-    def transcribe(samples: Samples) -> str:
-        return recognizer.transcribe(samples).text
-
     parts = read_clinc150()
-    clean, validation, said = (
+    learned, validation, said = (
         some_of_each(parts[name], n) for name, n in (("train", N_SPOKEN_EACH), ("val", 5), ("test", N_TESTED_EACH))
     )
-    mistakes = as_heard(clean, transcribe, voices=training_voices(), kept=folder / "train.jsonl", progress=progress)
-    tested = as_heard(
-        said,
-        transcribe,
-        voices=held_out_voices(),
-        conditions=TEST_CONDITIONS,
-        kept=folder / "test.jsonl",
-        progress=progress,
-    )
-    figures: Figures = {"n_sentences": len(tested), "word_error_rate": round(word_error_rate(tested), 4)}
-    for name, learned in (("clean", (*clean, *clean)), ("with_word_errors", (*clean, *mistakes.values()))):
-        model = _tuned(
-            learned[: len(clean) + len(mistakes)], validation, n_epochs=6, folder=folder / name, progress=progress
-        )
-        figures[f"recognized_{name}"] = round(measure(model, tuple(tested.values()))["accuracy"], 4)
-        figures[f"typed_{name}"] = round(measure(model, tuple(tested))["accuracy"], 4)
+    figures: Figures = {"clinc150": _compared(learned, learned, said, validation, (), folder / "clinc150", progress)}
+    for path in (CAFE, PHARMACY):
+        domain = Domain.load(path)
+        written = domain_examples(domain, n=N_WRITTEN, seed=0)
+        spoken = spread(in_scope(written), N_SPOKEN)
+        unseen = unseen_sentences(domain, written, seed=1)
+        figures[path.name] = _compared(written, spoken, unseen, (), domain.terms, folder / path.name, progress)
     return {"word_errors": {**figures, "minutes": _minutes_since(started)}}
+
+
+def _compared(
+    written: Examples,
+    spoken: Examples,
+    said: Examples,
+    validation: Examples,
+    terms: Sequence[Term],
+    folder: Path,
+    progress: Progress,
+) -> Figures:
+    """A model trained on `written` and `spoken` once more, and one trained on `written` and `spoken` as it is heard.
+
+    Both learn from as many sentences, so for as many steps. `spoken` is spoken by the training voices and heard in
+    varied conditions, by the base recognizer without bias; `said`, which is measured, by voices that are not among
+    them, in noise and through a telephone.
+    """
+    recognizer = MoonshineRecognizer.load(resolve("moonshine-tiny"))
+
+    def heard(examples: Examples, name: str, **how: Any) -> dict[Example, Example]:
+        return as_heard(
+            examples,
+            lambda samples: recognizer.transcribe(samples).text,
+            terms=terms,
+            kept=folder / name,
+            progress=progress,
+            **how,
+        )
+
+    mistakes = heard(spoken, "train.jsonl", voices=training_voices())
+    tested = heard(said, "test.jsonl", voices=held_out_voices(), conditions=TEST_CONDITIONS)
+    figures: Figures = {"n_sentences": len(tested), "word_error_rate": round(word_error_rate(tested), 4)}
+    for name, added in (("clean", tuple(mistakes)), ("with_word_errors", tuple(mistakes.values()))):
+        model = _tuned((*written, *added), validation, n_epochs=6, folder=folder / name, progress=progress)
+        for text, examples in (("recognized", tuple(tested.values())), ("typed", tuple(tested))):
+            measured = measure(model, examples)
+            figures[f"{text}_{name}"] = round(measured["accuracy"], 4)
+            if "slots_f1" in measured:
+                figures[f"{text}_{name}_slots_f1"] = round(measured["slots_f1"], 4)
+    return figures
 
 
 def some_of_each(examples: Examples, n: int) -> Examples:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.corpus import AN4_DOMAIN, CAFE, ROOT, an4_manifest, data_folder
+from benchmarks.corpus import AN4_DOMAIN, CAFE, PHARMACY, an4_manifest, data_folder
 from benchmarks.corpus import an4 as an4_recordings
 from benchmarks.corpus import cafe as cafe_recordings
 from rejoinder import audio
@@ -29,8 +29,6 @@ from rejoinder.evaluate.sets import TestSet, spoken
 from rejoinder.progress import Progress
 
 CONDITIONS = ("clean", "phone", "noise10")
-
-PHARMACY = ROOT / "examples" / "pharmacy"
 
 N_TERM_SENTENCES = 200
 TEST_SEED = 77

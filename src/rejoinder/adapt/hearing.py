@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
 
 from rejoinder.acoustics import condition
 from rejoinder.adapt.gate import DOMAIN_ERROR
-from rejoinder.asr.biasing import bias_phrases
 from rejoinder.assistant import Assistant
 from rejoinder.dialogue import DialogueState
 from rejoinder.domain import Domain
+from rejoinder.evaluate import words
 from rejoinder.evaluate.sets import Recording, TestSet
 from rejoinder.events import Samples
 from rejoinder.progress import Progress, silent
@@ -104,30 +103,31 @@ def general_measures(
 
 def word_error_rate(heard: Sequence[Heard]) -> float:
     """Word errors over the words that were said, in their normal form."""
-    n_words = n_errors = 0
-    for one in heard:
-        said = normalize(one.recording.text or "").split()
-        n_errors += Levenshtein.distance(said, one.text.split())
-        n_words += len(said)
-    return n_errors / max(n_words, 1)
+    return words.error_rate(pair.word_errors for pair in _pairs(heard))
 
 
 def term_forms(domain: Domain) -> frozenset[str]:
     """The domain's terms and slot values in all forms, normalised."""
-    return frozenset(form for phrase in bias_phrases(domain) if (form := normalize(phrase.text)))
+    return frozenset(words.Terms.of(domain).forms)
 
 
 def false_alarms(heard: Sequence[Heard], terms: frozenset[str]) -> float:
     """Share of the utterances without any of the terms in which one is heard; 0 where every utterance has one."""
-    without = [one for one in heard if not _terms_in(normalize(one.recording.text or ""), terms)]
-    return sum(bool(_terms_in(one.text, terms)) for one in without) / max(len(without), 1)
+    alarms = words.false_alarms(_hits(heard, terms))
+    return sum(alarms) / max(len(alarms), 1)
 
 
 def term_error(heard: Sequence[Heard], terms: frozenset[str]) -> float | None:
     """Share of the `terms` (see `term_forms`) said that are not in what was heard; None where none was said."""
-    said = [(term, one.text) for one in heard for term in _terms_in(normalize(one.recording.text or ""), terms)]
-    return sum(f" {term} " not in f" {text} " for term, text in said) / len(said) if said else None
+    recall = words.term_recall(_hits(heard, terms))
+    return None if recall is None else 1 - recall
 
 
-def _terms_in(text: str, terms: frozenset[str]) -> list[str]:
-    return [term for term in terms if f" {term} " in f" {text} "]
+def _hits(heard: Sequence[Heard], terms: frozenset[str]) -> list[words.TermHits]:
+    """What became of the terms, each form one of its own."""
+    found = words.Terms({form: form for form in terms})
+    return [found.compare(pair) for pair in _pairs(heard)]
+
+
+def _pairs(heard: Sequence[Heard]) -> list[words.Pair]:
+    return [words.Pair.of(one.recording.text or "", one.text) for one in heard]

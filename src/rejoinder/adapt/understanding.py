@@ -9,11 +9,11 @@ from typing import Any
 from rejoinder.adapt.gate import DOMAIN_ERROR
 from rejoinder.adapt.hearing import CONDITIONS, domain_measures
 from rejoinder.adapt.nlu import noise
-from rejoinder.adapt.nlu.data import Example, domain_examples
+from rejoinder.adapt.nlu.data import Example, domain_examples, in_scope, spread, unseen_sentences
 from rejoinder.adapt.nlu.measure import understood
 from rejoinder.adapt.nlu.model import BASE
 from rejoinder.adapt.nlu.training import Recipe, fine_tune
-from rejoinder.adapt.sets import LEAST_SENTENCES, canary_sentences
+from rejoinder.adapt.sets import canary_sentences
 from rejoinder.adapt.voices import Voice, held_out_voices, training_voices
 from rejoinder.assistant import Assistant, AssistantOptions, load_understander
 from rejoinder.build import Stage, digest, promoted_card
@@ -24,9 +24,6 @@ from rejoinder.evaluate.sets import TestSet, domain_tests
 from rejoinder.models import cache_folder
 from rejoinder.nlu.classifier import OUT_OF_SCOPE
 from rejoinder.progress import Progress
-
-N_TEST_SENTENCES = 200
-"""Sentences that are spoken, heard and measured on; none of them is trained on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +69,7 @@ class UnderstandingAdaptation:
         """Write the sentences, have some of them spoken, and hear them with the recognizer that is in use."""
         seed = self._settings.tuning.training.seed
         written = domain_examples(self.domain, n=self._settings.n_sentences, seed=seed)
-        to_test = _to_test(self.domain, written, seed + 1)
+        to_test = unseen_sentences(self.domain, written, seed=seed + 1)
         tests = domain_tests(self.domain)
         if tests is not None and any(recording.has_meaning for recording in tests.recordings):
             self._recordings = tests
@@ -81,7 +78,7 @@ class UnderstandingAdaptation:
                 f"{self.domain.folder}: there is nothing to learn from or to measure on; give the domain's intents "
                 "patterns or examples"
             )
-        spoken = _spread(_in_scope(written), self._settings.n_spoken)
+        spoken = spread(in_scope(written), self._settings.n_spoken)
         voices, strangers = training_voices(), held_out_voices() or training_voices()
         with closing(Assistant.load(self.domain.folder, options=self._options)) as assistant:
             heard = self._heard(assistant, spoken, voices, progress, seed=seed)
@@ -160,22 +157,3 @@ class UnderstandingAdaptation:
     def _recognizer(self) -> str:
         card = promoted_card(self.domain.folder, Stage.ASR)
         return card.id if card else self.domain.models.recognizer
-
-
-def _to_test(domain: Domain, written: Sequence[Example], seed: int) -> tuple[Example, ...]:
-    """Sentences that are not trained on; where there are too few, some that are, which others will say."""
-    seen = {example.words for example in written}
-    others = _in_scope(domain_examples(domain, n=2 * N_TEST_SENTENCES, seed=seed))
-    unseen = _spread([example for example in others if example.words not in seen], N_TEST_SENTENCES)
-    return (*unseen, *_spread(_in_scope(written), max(0, LEAST_SENTENCES - len(unseen))))
-
-
-def _in_scope(examples: Sequence[Example]) -> list[Example]:
-    return [example for example in examples if example.intent != OUT_OF_SCOPE]
-
-
-def _spread(examples: Sequence[Example], n: int) -> tuple[Example, ...]:
-    """At most `n` of the examples, from all over."""
-    if len(examples) <= n:
-        return tuple(examples)
-    return tuple(examples[at * len(examples) // n] for at in range(n))

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from rejoinder.adapt.carriers import general_sentences
 from rejoinder.adapt.nlu.alignment import carry
+from rejoinder.adapt.sets import LEAST_SENTENCES
 from rejoinder.domain import Domain, Intent
 from rejoinder.domain.grammar import TaggedSentence, sample_tagged
 from rejoinder.domain.spoken_values import REFERENCE_DAY
@@ -20,6 +21,9 @@ from rejoinder.text import normalize
 
 GENERAL_SHARE = 0.2
 """Everyday sentences out of scope beside those of the domain."""
+
+N_TEST_SENTENCES = 200
+"""Sentences that are spoken, heard and measured on; none of them is trained on."""
 
 N_COMPARED = 200
 """Sentences of the domain that everyday ones are compared with."""
@@ -137,3 +141,26 @@ def split(
         held_out += own[:n_out]
         kept += own[n_out:]
     return tuple(kept), tuple(held_out)
+
+
+def unseen_sentences(domain: Domain, written: Sequence[Example], *, seed: int) -> tuple[Example, ...]:
+    """Sentences in scope to measure on that are not among `written`; where there are too few, some that are.
+
+    Those are at least said by other voices than in training.
+    """
+    seen = {example.words for example in written}
+    others = in_scope(domain_examples(domain, n=2 * N_TEST_SENTENCES, seed=seed))
+    unseen = spread([example for example in others if example.words not in seen], N_TEST_SENTENCES)
+    return (*unseen, *spread(in_scope(written), max(0, LEAST_SENTENCES - len(unseen))))
+
+
+def in_scope(examples: Sequence[Example]) -> list[Example]:
+    """Those that belong to an intent."""
+    return [example for example in examples if example.intent != OUT_OF_SCOPE]
+
+
+def spread(examples: Sequence[Example], n: int) -> tuple[Example, ...]:
+    """At most `n` of the examples, from all over."""
+    if len(examples) <= n:
+        return tuple(examples)
+    return tuple(examples[at * len(examples) // n] for at in range(n))
