@@ -1,6 +1,7 @@
 """What the caller means: commands and asked-for values first, then intents, then the knowledge, and else nothing."""
 
 import hashlib
+import logging
 import math
 import re
 import tempfile
@@ -31,6 +32,8 @@ from rejoinder.nlu.retrieval import Answer, Knowledge
 from rejoinder.nlu.slots import CORRECTIONS, FUNCTION_WORDS, SlotFinder, Span, assign
 from rejoinder.nlu.training import background, training_sentences
 from rejoinder.text import normalize
+
+logger = logging.getLogger(__name__)
 
 CONFIRM = "confirm"
 """What `expecting` is when the last reply asked for a yes; also the slot that holds the answer."""
@@ -91,7 +94,14 @@ class Understander:
         self._encoder = encoder
         self._classifier = classifier
         self._knowledge = knowledge
-        self._joint = joint if joint is not None and joint.fits(domain.intents) else None
+        if joint is not None and not joint.fits(domain.intents):
+            logger.warning(
+                "the adapted model of intents is left out: the domain has got more intents since; "
+                "type: rejoinder adapt %s nlu --deep",
+                domain.folder,
+            )
+            joint = None
+        self._joint = joint
         self._reader = reader
         self._today = today
         self._finder = SlotFinder(domain.slots)

@@ -4,13 +4,12 @@ import string
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
 from rejoinder.adapt.nlu.data import Example, domain_examples
 from rejoinder.adapt.nlu.training import Recipe, fine_tune
 from rejoinder.adapt.trainer import TrainingOptions
 from rejoinder.nlu.encoder import Encoder
+from tests.adapt.bert import SPECIAL, write_bert
 from tests.nlu.domains import shop
 
 QUICK = Recipe(
@@ -26,24 +25,7 @@ def tiny_bert(examples: tuple[Example, ...], tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("tiny-bert")
     letters = [f"{mark}{letter}" for letter in string.ascii_lowercase for mark in ("", "##")]
     words = sorted({word for example in examples for word in example.words} - set(letters))
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *words]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=128,
-        initializer_range=0.1,
-    )
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def encoder() -> Encoder:
-    return Encoder.load()
+    return write_bert(folder, (*SPECIAL, *letters, *words), num_hidden_layers=1, num_attention_heads=2)
 
 
 @pytest.fixture(scope="session")

@@ -45,10 +45,13 @@ def test_the_joint_model_decides_what_is_believed(encoder: Encoder, shop_model: 
     assert Understander.fit(shop(), encoder, joint=JointModel.load(labels.parent)).understand(text).intent is None
 
 
-def test_a_model_that_lacks_an_intent_is_left_out(encoder: Encoder, joint: JointModel) -> None:
+def test_a_model_that_lacks_an_intent_is_left_out(
+    encoder: Encoder, joint: JointModel, caplog: pytest.LogCaptureFixture
+) -> None:
     domain = shop()
     grown = replace(domain, intents={**domain.intents, "jobs": Intent("jobs", examples=("are you hiring",))})
     with_joint = Understander.fit(grown, encoder, joint=joint)
+    assert "adapt . nlu --deep" in caplog.text
     without = Understander.fit(grown, encoder)
     for text in ("so could i have one mocha that is large", "are you hiring anybody", "what is the weather"):
         assert with_joint.understand(text) == without.understand(text)

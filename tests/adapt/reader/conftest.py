@@ -4,16 +4,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
-from transformers import BertConfig, BertModel
 
 from rejoinder.adapt.reader.facts import fact_questions
-from rejoinder.nlu.encoder import Encoder
+from tests.adapt.bert import SPECIAL, write_bert
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +21,7 @@ def word_pieces() -> Tokenizer:
     words = {word for text in texts for word, _ in BertPreTokenizer().pre_tokenize_str(text.lower())}
     known = (files("rejoinder") / "data" / "minilm" / "vocab.txt").read_text(encoding="utf-8").split("\n")
     letters = [word for word in known if len(word.removeprefix("##")) == 1]
-    vocabulary = dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *sorted(words)])
+    vocabulary = dict.fromkeys([*SPECIAL, *letters, *sorted(words)])
     ids = {word: number for number, word in enumerate(vocabulary)}
     tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
@@ -37,22 +35,11 @@ def tiny_bert(word_pieces: Tokenizer, tmp_path_factory: pytest.TempPathFactory) 
     """The folder of the untrained encoder, as transformers writes it."""
     folder = tmp_path_factory.mktemp("tiny-reader")
     words = word_pieces.get_vocab()
-    (folder / "vocab.txt").write_text("\n".join(sorted(words, key=words.__getitem__)))
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=64,
+    return write_bert(
+        folder,
+        sorted(words, key=words.__getitem__),
         num_hidden_layers=2,
         num_attention_heads=4,
-        intermediate_size=128,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        initializer_range=0.1,
     )
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def encoder() -> Encoder:
-    return Encoder.load()
