@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from rejoinder.adapt.hearing import Heard, domain_measures, false_alarms, general_measures, term_forms, word_error_rate
+from rejoinder.adapt.hearing import (
+    Heard,
+    domain_measures,
+    false_alarms,
+    general_measures,
+    term_error,
+    term_forms,
+    word_error_rate,
+)
 from rejoinder.adapt.sets import canary_sentences
 from rejoinder.assistant import Assistant, AssistantOptions
 from rejoinder.audio import SAMPLE_RATE
@@ -50,6 +58,17 @@ def test_false_alarms_are_counted_where_no_term_was_said() -> None:
     ]
     assert false_alarms(everything, terms) == 1 / 3
     assert false_alarms(everything[2:3], terms) == 0.0
+
+
+def test_term_errors_are_over_the_terms_said() -> None:
+    terms = frozenset({"xarelto", "big one"})
+    everything = [
+        heard("a big one of Xarelto", "a big one of czar alto"),
+        heard("Xarelto", "Xarelto"),
+        heard("bigger ones", "xarelto"),
+    ]
+    assert term_error(everything, terms) == pytest.approx(1 / 3)
+    assert term_error(everything[2:], terms) is None
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ A run is a folder:
     waits.jsonl           one `Wait` for each turn of the load test
     spoken.jsonl          one `Spoken` for each sentence that the voice said
     conversations.jsonl   one `Played` for each conversation
+    endings.jsonl         one `turntaking.Ending` for each recording and setting of the endpointer
+    overlaps.jsonl        one `overlap.Overlap` for each time that somebody spoke over a reply
     audio/                what was heard in turns that went wrong, as the session heard it (FLAC)
     scores.json, report.html, summary.md
 """
@@ -16,10 +18,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 RUN, TURNS, WAITS, SPOKEN, PLAYED = "run.json", "turns.jsonl", "waits.jsonl", "spoken.jsonl", "conversations.jsonl"
 AUDIO = "audio"
+
+BASE, INSTANT, DEEP = "base", "instant", "deep"
+"""Systems: the pretrained models without the domain's words, with them, and with the models that were promoted."""
 
 
 class Stage(StrEnum):
@@ -132,6 +137,8 @@ class Wait:
     cut_off: bool
     answered: bool = True
     """A turn that was not answered has zeros elsewhere."""
+    loop_lag_s: float = 0.0
+    """Longest time that the event loop was late with this caller's audio."""
 
     @property
     def total_s(self) -> float:
@@ -221,22 +228,25 @@ class Run:
     """Of all that decides the results: a killed run with the same key goes on."""
     minutes: float = 0.0
     """0 until it is finished."""
+    problems: tuple[str, ...] = ()
+    """What could not be measured, and why: recordings that cannot be read, stages that failed."""
 
 
 class Record(Protocol):
     """A dataclass of this module."""
 
-    __dataclass_fields__: Any
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 R = TypeVar("R", bound=Record)
 
 
-def append(folder: Path, name: str, record: Record) -> None:
-    """Write one record at once: what a killed run has measured is not lost."""
+def append(folder: Path, name: str, *records: Record) -> None:
+    """Write records at once, and all in one: what a killed run has measured is not lost, and not half there."""
     folder.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
     with (folder / name).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")  # type: ignore[call-overload]
+        file.write("".join(lines))
 
 
 def read(folder: Path, name: str, kind: type[R]) -> Iterator[R]:
@@ -254,7 +264,7 @@ def read(folder: Path, name: str, kind: type[R]) -> Iterator[R]:
 
 def from_json(kind: type[R], entry: Mapping[str, Any]) -> R:
     """A record from its JSON object; keys that it does not have are left out."""
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    known = {item.name for item in fields(kind)}
     return kind(**{name: _value(name, value) for name, value in entry.items() if name in known})
 
 
@@ -269,6 +279,6 @@ def _value(name: str, value: Any) -> Any:
             return tuple(from_json(PlayedTurn, turn) for turn in value)
         case "checks":
             return tuple(Check(**check) for check in value)
-        case "conditions":
+        case "conditions" | "problems":
             return tuple(value)
     return value
