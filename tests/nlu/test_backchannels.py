@@ -4,7 +4,8 @@ from rejoinder.nlu.backchannels import is_backchannel
 
 
 @pytest.mark.parametrize(
-    "text", ["uh-huh", "Uh huh.", "mm-hmm", "Mhm", "yeah", "Okay.", "OK, right", "oh I see", "hmm", "yeah yeah yeah"]
+    "text",
+    ["uh-huh", "Uh huh.", "mm-hmm", "Mhm", "yeah", "Okay.", "OK, right", "oh I see", "hmm", "Aha!", "yeah yeah yeah"],
 )
 def test_acknowledgements_are_backchannels(text: str) -> None:
     assert is_backchannel(text)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SECTIONS = {
     "See it work": ("demo",),
     "Your domain": ("init", "check", "ask", "talk", "adapt"),
+    "Measure it": ("evaluate", "loadtest"),
     "This machine": ("models", "doctor", "bench"),
 }
 """The order of the commands in the help: that in which a newcomer needs them."""
@@ -118,6 +119,7 @@ def main() -> None:
     rejoinder check my-shop                     file, line, what is wrong
     rejoinder ask my-shop "are you open today"  ask it something
     rejoinder talk my-shop                      speak with it
+    rejoinder evaluate my-shop                  what it understands, how fast, and a report
     """
 
 
@@ -140,11 +142,13 @@ def init(folder: Path) -> None:
 def check(ctx: click.Context, folder: Path) -> None:
     """Validate the domain in folder DOMAIN: file, line, what is wrong, the choices."""
     from rejoinder.domain import Domain
+    from rejoinder.evaluate.conversation import domain_conversations
     from rejoinder.tts.lexicon import compile_lexicon
 
     try:
         domain = Domain.load(folder)
         compile_lexicon(domain.terms)
+        conversations = domain_conversations(domain)
     except DomainError as error:
         click.echo(str(error), err=True)  # as compilers print it, for editors that jump to file:line
         ctx.exit(1)
@@ -155,6 +159,7 @@ def check(ctx: click.Context, folder: Path) -> None:
         "pattern": sum(len(intent.patterns) for intent in domain.intents.values()),
         "example": sum(len(intent.examples) for intent in domain.intents.values()),
         "passage": len(domain.passages),
+        "conversation": len(conversations),
     }
     click.echo(f"{folder}: all right")
     print_table([(f"{count:>8}", f"{noun}{'s' * (count != 1)}") for noun, count in counts.items()])

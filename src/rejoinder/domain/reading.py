@@ -6,21 +6,24 @@ Everything that is wrong comes in one `DomainError`, a problem a line:
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from rejoinder.domain import Domain
 from rejoinder.domain.compilation import compile_domain
-from rejoinder.domain.schema import DomainEntry, known_keys
+from rejoinder.domain.schema import DomainEntry, Entry, known_keys
 from rejoinder.domain.source import KeyPath, Source, did_you_mean
 from rejoinder.errors import DomainError
 
 FILE_NAME = "domain.yaml"
 
+EntryT = TypeVar("EntryT", bound=Entry)
+
 _MESSAGES = {
     "string_type": "must be a text",
     "string_too_short": "is empty",
+    "too_short": "is empty",
     "list_type": "must be a list",
     "dict_type": "must be a mapping (key: value)",
     "model_type": "must be a mapping (key: value)",
@@ -50,34 +53,34 @@ def read_domain(folder: Path) -> Domain:
     if not path.is_file():
         raise DomainError(f"{path}: there is no such file; to begin a domain, type: rejoinder init {folder}")
     source = Source.load(path)
-    entry = _validated(source)
+    entry = validated(source, DomainEntry)
     domain = compile_domain(entry, source, path.parent)
     if source.problems:
         source.stop()
     return domain
 
 
-def _validated(source: Source) -> DomainEntry:
+def validated(source: Source, schema: type[EntryT]) -> EntryT:
     """The data as the schema has it. What the schema refuses is noted and left out, so that the rest is checked too."""
     while True:
         try:
-            return DomainEntry.model_validate(source.data)
+            return schema.model_validate(source.data)
         except ValidationError as error:
             found = error.errors(include_url=False)
             paths = [tuple(part for part in one["loc"] if part != "[key]") for one in found]
             for path, one in zip(paths, found, strict=True):
-                source.problem(path, _explain(path, one))
+                source.problem(path, _explain(path, one, schema))
             # From the last to the first, because dropping an item of a list moves those behind it.
             for path, one in zip(reversed(paths), reversed(found), strict=True):
                 source.drop(path[:-1] if one["type"] == "missing" else path)
 
 
-def _explain(path: KeyPath, found: Mapping[str, Any]) -> str:
+def _explain(path: KeyPath, found: Mapping[str, Any], schema: type[Entry]) -> str:
     """One of pydantic's errors in plain words."""
     kind, context = found["type"], found.get("ctx", {})
     key = next((part for part in reversed(path) if isinstance(part, str)), FILE_NAME)
     if kind == "extra_forbidden":
-        return f"unknown key '{key}' {did_you_mean(key, known_keys(path[:-1]))}"
+        return f"unknown key '{key}' {did_you_mean(key, known_keys(path[:-1], schema))}"
     if kind == "missing":
         return f"'{key}' is missing"
     if kind in ("enum", "literal_error"):

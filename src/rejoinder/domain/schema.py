@@ -179,9 +179,9 @@ class DomainEntry(Entry):
     llm: LlmEntry | None = None
 
 
-def known_keys(path: tuple[str | int, ...]) -> list[str]:
+def known_keys(path: tuple[str | int, ...], schema: type[Entry] = DomainEntry) -> list[str]:
     """The keys that may stand at `path`, for the message about one that may not."""
-    at: Any = DomainEntry
+    at: Any = schema
     for part in path:
         if isinstance(at, type) and issubclass(at, BaseModel):
             at = at.model_fields[str(part)].annotation

@@ -68,11 +68,13 @@ class Source:
     problems: list[tuple[Mark, str]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     dropped: list[KeyPath] = field(default_factory=list)
+    keys: str = ""
+    """What is said to stand in the file where it holds something else."""
 
     @classmethod
-    def load(cls, path: Path) -> "Source":
+    def load(cls, path: Path, *, keys: str = "name, slots, intents, …") -> "Source":
         """Read `path` and what it includes; raises `DomainError` when a file is missing or is not YAML."""
-        source = cls(path)
+        source = cls(path, keys=keys)
         if not source._include(path, inside=()):
             source.stop()  # what a file that was not read would have said is not to be missed elsewhere
         return source
@@ -138,7 +140,7 @@ class Source:
     def _include(self, path: Path, *, inside: tuple[Path, ...]) -> bool:
         """Add the data of `path` and, after it, of the files that it includes; whether all of them could be read."""
         self.files.append(path.resolve())
-        reader = _Reader(path, n_file=len(self.files) - 1)
+        reader = _Reader(path, n_file=len(self.files) - 1, keys=self.keys)
         data = reader.read()
         self.problems.extend(reader.problems)
         if data is None:
@@ -219,9 +221,10 @@ def _compose(text: str) -> yaml.Node | None:
 class _Reader:
     """One YAML file: its data, and the line of every key and item."""
 
-    def __init__(self, path: Path, *, n_file: int) -> None:
+    def __init__(self, path: Path, *, n_file: int, keys: str) -> None:
         self.path = path
         self.n_file = n_file
+        self.keys = keys
         self.marks: dict[KeyPath, Mark] = {}
         self.problems: list[tuple[Mark, str]] = []
 
@@ -233,7 +236,7 @@ class _Reader:
                 return {}
             if isinstance(node, yaml.MappingNode):
                 return self._mapping(node, (), ())
-            self._problem(1, "must be a mapping of keys (name, slots, intents, …)")
+            self._problem(1, f"must be a mapping of keys ({self.keys})")
         except OSError as error:
             self._problem(1, f"cannot be read: {error.strerror}")
         except UnicodeDecodeError as error:

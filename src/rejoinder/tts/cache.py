@@ -61,6 +61,11 @@ class CachedSynthesizer:
         self._disk_works = True
 
     @property
+    def voice(self) -> CacheableSynthesizer:
+        """Who speaks, without the memory of what was said."""
+        return self._inner
+
+    @property
     def sample_rate(self) -> int:
         """Samples a second of what `synthesize` yields."""
         return self._inner.sample_rate
