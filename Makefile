@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench bench-adapt clean
+.PHONY: help install browser demo test check bench bench-adapt clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,11 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,whisper,llm,train]'
 	touch $@
 
+browser: ## install Chromium for the report's tests, where this may be done
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit; done; \
+	{ [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	|| echo "no Chromium: the report's browser tests are skipped; on Debian, type: sudo apt-get install chromium"
+
 demo: install ## hear and answer real recorded customers of the example cafe
 	$(BIN)/rejoinder demo
 
@@ -27,7 +32,7 @@ check: install ## lint and type-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check ## lint, type-check and run every test
+test: check browser ## lint, type-check and run every test
 	$(BIN)/pytest
 
 bench: install ## measure latency, speed, memory and accuracy; writes benchmarks/results.json

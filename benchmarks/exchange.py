@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.corpus import CAFE, ROOT, cafe
-from benchmarks.endpointing import speech_end
 from rejoinder import Assistant, audio
 from rejoinder.audio import SAMPLE_RATE, frames
 from rejoinder.evaluate.sets import Recording
+from rejoinder.evaluate.turntaking import speech_span
 from rejoinder.events import (
     PartialTranscript,
     ReplyAudio,
@@ -42,7 +42,7 @@ class Moment:
 
 async def record(assistant: Assistant, customer: Recording) -> tuple[list[Moment], Samples, Samples]:
     """Stream a customer at real-time pace: the timeline, and the audio of both sides at `SAMPLE_RATE`."""
-    end_s = speech_end(customer.samples)
+    _, end_s = speech_span(customer.samples)
     heard = np.concatenate(
         [customer.samples[: round((end_s + 0.3) * SAMPLE_RATE)], np.zeros(round(AFTER_S * SAMPLE_RATE))]
     )

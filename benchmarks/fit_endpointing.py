@@ -13,17 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import corpus
-from benchmarks.endpointing import Understand, hear, words
+from benchmarks.endpointing import hear, words
 from rejoinder.audio import SAMPLE_RATE, resample
+from rejoinder.evaluate.turntaking import PATIENT, Understand
 from rejoinder.events import Completion, Samples
 from rejoinder.prosody import Prosody
-from rejoinder.turns import SpeechPaused, SpeechResumed, TurnOptions, TurnState, step
+from rejoinder.turns import SpeechPaused, SpeechResumed, TurnState, step
 from rejoinder.vad import CHUNK_S
 
 SILENT_CHUNKS = (3, 4, 5, 6, 8, 10, 13, 16, 20)
 """Silences at which a pause is looked at; the shortest ones end no turn, but show more voices that go on."""
-PATIENT = TurnOptions(resume_risk=0.0, longest_silence_s=1.5, longest_unfinished_silence_s=1.5)
-"""Ends no turn at a pause; the same as `hear`'s own."""
 WORDS_FROM_CHUNK = 6
 """From here on what understanding made of the words is known."""
 RIDGE = 0.003

@@ -85,9 +85,14 @@ def test_babble_is_made_of_clips() -> None:
 def test_what_is_not_known_is_named_with_the_choices() -> None:
     with pytest.raises(AudioError, match=r"unknown noise 'grey' \(known: babble, brown, clinks, hum, pink, white\)"):
         noise("grey", 10, np.random.default_rng(0))
-    for name in ("noise", "noisy", "phone8", ""):
-        with pytest.raises(AudioError, match=rf"unknown condition '{name}' \(known: clean, noise10, phone, reverb\)"):
+    known = r"\(known: clean, fast, loss5, noise10, phone, reverb, slow; join several with \+\)"
+    for name in ("noise", "noisy", "phone8", "loss", "loss51", "loss-1", ""):
+        with pytest.raises(AudioError, match=rf"unknown condition '{name}' {known}"):
             condition(name)
+    with pytest.raises(AudioError, match="unknown condition 'tin' "):
+        condition("phone+tin")
+    with pytest.raises(AudioError, match="'fast' and 'slow' are of one kind"):
+        condition("phone+fast+slow")
     with pytest.raises(AudioError, match="holds no samples"):
         add_noise(voice(), np.zeros(0, np.float32), 10.0)
 
@@ -133,7 +138,78 @@ def test_levels(dbfs: float, gain: float) -> None:
         assert 20 * np.log10(speech_rms(heard)) == pytest.approx(dbfs, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["clean", "phone", "reverb", "noise10", "noise-2.5"])
+def bursts(lost: Samples) -> list[int]:
+    """Lengths, in packets, of what was lost in a row."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], lost, [0]])))
+    return [int(length) for length in edges[1::2] - edges[::2]]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.3, 0.5])
+def test_a_network_loses_its_share_in_bursts_of_two(share: float) -> None:
+    packet = round(acoustics.PACKET_S * SAMPLE_RATE)
+    rng = np.random.default_rng(0)
+    samples = rng.uniform(0.1, 0.2, 20_000 * packet).astype(np.float32)  # no two packets are alike
+    heard = acoustics.lose_packets(samples, rng, share=share)
+    middle = slice(packet // 3, packet)  # the first 4 ms after a loss are blended
+    lost = (heard != samples).reshape(-1, packet)[:, middle].all(axis=1).astype(np.float32)
+    assert lost.mean() == pytest.approx(share, rel=0.15)
+    assert np.mean(bursts(lost)) == pytest.approx(2.0, rel=0.15)
+
+
+def test_nobody_stays_on_a_line_that_loses_more() -> None:
+    for share in (-0.1, 0.51):
+        with pytest.raises(AudioError, match="cannot be lost"):
+            acoustics.lose_packets(voice(), np.random.default_rng(0), share=share)
+    assert np.array_equal(acoustics.lose_packets(voice(), np.random.default_rng(0), share=0.0), voice())
+
+
+@pytest.mark.parametrize("hz", [80.0, 120.0, 190.0])
+def test_a_short_loss_is_concealed_by_the_pitch_that_was_there(hz: float) -> None:
+    periodic = np.sum([tone(hz * n, 1.0, 0.2 / n) for n in (1, 2, 3)], axis=0).astype(np.float32)
+    heard = periodic.copy()
+    start, end = 8_000, 8_000 + 160  # 10 ms
+    heard[start:end] = 0.0
+    acoustics._conceal(heard, start, end)
+    assert rms(heard - periodic) < 0.12 * rms(periodic) * np.sqrt(len(periodic) / 160) * 0.5
+    assert np.array_equal(heard[:start], periodic[:start])
+    assert np.array_equal(heard[end + 64 :], periodic[end + 64 :])
+
+
+def test_a_long_loss_fades_into_silence() -> None:
+    heard = tone(120.0)
+    acoustics._conceal(heard, 8_000, 8_000 + 3_200)  # 0.2 s
+    assert rms(heard[8_000:8_160]) == pytest.approx(rms(tone(120.0)), rel=0.15)
+    assert not heard[8_960:11_200].any()
+
+
+def test_joined_conditions_come_in_natures_order_however_they_are_written() -> None:
+    names = ("fast+reverb+noise10+phone+loss5", "loss5+phone+noise10+reverb+fast")
+    one, other = (condition(name)(voice(), np.random.default_rng(0)) for name in names)
+    assert np.array_equal(one, other)
+    assert len(one) == pytest.approx(len(voice()) / acoustics.FAST, abs=2)
+    noisy_phone = condition("phone+noise0")(voice(), np.random.default_rng(0))
+    spectrum = np.abs(np.fft.rfft(noisy_phone))
+    hz = np.fft.rfftfreq(len(noisy_phone), 1 / SAMPLE_RATE)
+    assert spectrum[hz > 5_000].max() < 0.02 * spectrum.max(), "the noise went through the telephone, too"
+
+
+@pytest.mark.parametrize(("name", "pace"), [("fast", 1.25), ("slow", 0.8), ("phone+slow", 0.8)])
+def test_another_pace_at_the_same_pitch(name: str, pace: float) -> None:
+    heard = condition(name)(tone(400.0, 2.0), np.random.default_rng(0))
+    assert len(heard) == pytest.approx(2 * SAMPLE_RATE / pace, abs=2)
+    assert pitch_hz(heard) == pytest.approx(400.0, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["fast", "slow"])
+@pytest.mark.parametrize("n_samples", [0, 1, 100, 400, 16_001])
+def test_a_pace_for_any_audio(name: str, n_samples: int) -> None:
+    heard = condition(name)(voice()[:n_samples], np.random.default_rng(0))
+    assert heard.dtype == np.float32
+    assert np.isfinite(heard).all()
+    assert np.abs(heard).max(initial=0.0) <= 1.0
+
+
+@pytest.mark.parametrize("name", ["clean", "phone", "reverb", "noise10", "noise-2.5", "loss5", "loss50", "phone+loss5"])
 @pytest.mark.parametrize("n_samples", [0, 1, 100, 400, 16_001])
 def test_conditions_keep_length_and_kind_of_any_audio(name: str, n_samples: int) -> None:
     samples = voice()[:n_samples]

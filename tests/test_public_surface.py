@@ -118,6 +118,11 @@ def test_commands_and_their_options() -> None:
             ),
             *("--seed", "--voice-data", "--consent", "--status", "--rollback", "--keep-work", "--json"),
         },
+        "evaluate": {
+            *("--set", "--compare", "--conditions", "--noise", "--only", "--text", "--no-latency", "--callers"),
+            *("--repeat", "--fail-under", "--out", "--keep-audio", "--junit", "--json", "--report"),
+        },
+        "loadtest": {"--set", "--callers", "--seconds", "--bound-ms", "--json"},
         "demo": {"--out"},
         "models": {"--json"},
         "doctor": {"--json"},

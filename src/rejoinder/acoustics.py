@@ -1,4 +1,4 @@
-"""What rooms, telephones and background noise do to speech: pure functions on float32 arrays at `audio.SAMPLE_RATE`.
+"""What rooms, telephones, networks and noise do to speech: pure functions on float32 arrays at `audio.SAMPLE_RATE`.
 
 They make synthetic speech varied enough to learn from, and recordings hard enough to test with. Whatever is random
 comes from the `numpy.random.Generator` that the caller gives: the same one gives the same samples.
@@ -20,7 +20,8 @@ from rejoinder.errors import AudioError, one_of
 from rejoinder.events import Samples
 
 Condition: TypeAlias = Callable[[Samples, Generator], Samples]
-"""Changes speech as a condition does: float32 of shape (n_samples,) in and out, of the same length."""
+"""Changes speech as a condition does: float32 of shape (n_samples,) in and out, of the same length unless its pace
+changes ("fast", "slow"): all of it then takes `1 / pace` of its time."""
 
 PHONE_RATE = 8_000
 PHONE_BAND_HZ = (300.0, 3_400.0)
@@ -29,13 +30,27 @@ PHONE_BAND_HZ = (300.0, 3_400.0)
 NOISE_KINDS = ("white", "pink", "brown", "hum", "babble", "clinks")
 """What `noise` makes."""
 
-CONDITIONS = ("clean", "phone", "reverb", "noise10")
-"""Names that `condition` takes; the number after "noise" is the ratio in dB, whichever it is."""
+CONDITIONS = ("clean", "phone", "reverb", "noise10", "loss5", "fast", "slow")
+"""Names that `condition` takes, alone or joined ("phone+noise10"): the number after "noise" is the ratio in dB, that
+after "loss" the percentage of packets, whichever it is."""
+
+FAST, SLOW = 1.25, 0.8
+"""Paces of the conditions "fast" and "slow", against the speaker's own."""
+
+PACKET_S = 0.02
+"""Speech in a packet, as nearly all internet telephony has it (RFC 3551)."""
+
+MOST_LOSS = 0.5
+"""Largest share of lost packets that `lose_packets` takes; nobody stays on such a line."""
 
 _EPSILON = 1e-10
 _FRAME = SAMPLE_RATE // 50  # 20 ms
 _ACTIVE_DB = 25.0  # frames this far under the loudest are pauses
 _N_FILTER = 255  # taps of the telephone's filter: 100 Hz wide flanks at 8 kHz
+_P_RECOVER = 0.5  # packets in a burst of losses: two on average
+_SHORTEST_PITCH, _LONGEST_PITCH = SAMPLE_RATE // 200, SAMPLE_RATE * 15 // 1000  # samples; 200 to 66 Hz, as in G.711
+_CONCEALED = SAMPLE_RATE // 100, SAMPLE_RATE * 6 // 100  # samples: 10 ms at full level, silence from 60 ms on
+_JOIN = SAMPLE_RATE // 250  # 4 ms over which what is concealed becomes what is received
 
 
 def rms(samples: NDArray[np.floating[Any]]) -> float:
@@ -188,21 +203,99 @@ def colour(samples: Samples, rng: Generator, *, spread_db: float = 6.0) -> Sampl
     return _unclipped(np.fft.irfft(spectrum, n_fft)[: len(samples)].astype(np.float32))
 
 
-def condition(name: str, *, noises: Sequence[Samples] = ()) -> Condition:
-    """The condition of a name: "clean", "phone", "reverb", or "noise10" for noise 10 dB under the speech (any ratio).
+def lose_packets(samples: Samples, rng: Generator, *, share: float = 0.05) -> Samples:
+    """Speech over a network that loses `share` of its packets, in bursts of two on average; same length as before.
 
-    `noises` are what the noise is cut from (none: generated ones). Raises `AudioError` for a name that is not known.
+    The line is good or bad, and a bad one loses all (E. N. Gilbert, "Capacity of a burst-noise channel", Bell System
+    Technical Journal 39, 1960). What is lost is concealed as simple receivers do it (after ITU-T G.711 Appendix I): the
+    last period of the pitch is repeated, fading from 10 ms on and silent after 60 ms. Raises `AudioError` for a share
+    over `MOST_LOSS`.
     """
-    if name == "clean":
-        return lambda samples, _rng: samples
-    if name == "phone":
-        return lambda samples, _rng: phone_band(samples)
-    if name == "reverb":
-        return lambda samples, rng: reverberate(samples, rng)
+    if not 0.0 <= share <= MOST_LOSS:
+        raise AudioError(f"{100 * share:g}% of the packets cannot be lost (at most {100 * MOST_LOSS:.0f}%)")
+    n_packet = round(PACKET_S * SAMPLE_RATE)
+    heard = samples.copy()
+    for first, after in _bursts(-(-len(samples) // n_packet), share, rng):
+        _conceal(heard, first * n_packet, min(after * n_packet, len(samples)))
+    return heard
+
+
+def _bursts(n_packets: int, share: float, rng: Generator) -> list[tuple[int, int]]:
+    """Packets that are lost in a row: the first one, and the first one after them that is not."""
+    p_fail = share * _P_RECOVER / (1.0 - share)  # such that `share` of all time is bad
+    lost = np.zeros(n_packets + 2, np.int8)  # with a packet on each side that is not
+    for n, draw in enumerate(rng.random(n_packets), start=1):
+        is_bad = draw >= _P_RECOVER if lost[n - 1] else draw < (share if n == 1 else p_fail)
+        lost[n] = is_bad
+    edges = np.flatnonzero(np.diff(lost))
+    return [(int(first), int(after)) for first, after in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _conceal(heard: Samples, start: int, end: int) -> None:
+    """Write into `heard` what a receiver plays in place of the samples from `start` to `end`."""
+    n_lost, n_played = end - start, min(end + _JOIN, len(heard)) - start
+    times = np.arange(n_played)
+    full, silent = _CONCEALED
+    played = np.clip((silent - times) / (silent - full), 0.0, 1.0)
+    if start >= 2 * _LONGEST_PITCH:
+        history = heard[start - 2 * _LONGEST_PITCH : start]
+        played = played * np.resize(history[-_pitch_period(history) :], n_played)
+    else:
+        played = np.zeros(n_played)
+    received = np.clip((times - n_lost) / _JOIN, 0.0, 1.0)
+    heard[start : start + n_played] = received * heard[start : start + n_played] + (1.0 - received) * played
+
+
+def _pitch_period(history: Samples) -> int:
+    """The lag, in samples, at which the second half of `history`, (2 * _LONGEST_PITCH,), best repeats the first."""
+    earlier = np.lib.stride_tricks.sliding_window_view(history, _LONGEST_PITCH)[: 1 - _SHORTEST_PITCH]
+    likeness = earlier @ history[_LONGEST_PITCH:] / np.sqrt(np.square(earlier).sum(axis=1) + _EPSILON)
+    return _LONGEST_PITCH - int(np.argmax(likeness))
+
+
+def condition(name: str, *, noises: Sequence[Samples] = ()) -> Condition:
+    """The condition of a name: one of `CONDITIONS`, at any ratio or percentage, or several joined by "+".
+
+    Joined ones come in nature's order, however they are written: the voice's pace, the room, the noise in it, the
+    telephone, the network. `noises` are what the noise is cut from (none: generated ones). Raises `AudioError` for a
+    name that is not known, or two of one kind.
+    """
+    parts: dict[int, tuple[str, Condition]] = {}
+    for part in name.split("+"):
+        order, change = _simple_condition(part, noises)
+        if order in parts:
+            raise AudioError(f"condition '{name}': '{parts[order][0]}' and '{part}' are of one kind; take one of them")
+        parts[order] = part, change
+    changes = [change for _, (_, change) in sorted(parts.items(), key=lambda item: item[0])]
+
+    def apply(samples: Samples, rng: Generator) -> Samples:
+        for change in changes:
+            samples = change(samples, rng)
+        return samples
+
+    return apply
+
+
+def _simple_condition(name: str, noises: Sequence[Samples]) -> tuple[int, Condition]:
+    """A condition that is not joined, and its place in nature's order."""
+    match name:
+        case "fast":
+            return 0, lambda samples, _rng: stretch(samples, FAST)
+        case "slow":
+            return 0, lambda samples, _rng: stretch(samples, SLOW)
+        case "reverb":
+            return 1, lambda samples, rng: reverberate(samples, rng)
+        case "phone":
+            return 3, lambda samples, _rng: phone_band(samples)
+        case "clean":
+            return 5, lambda samples, _rng: samples
     if ratio := re.fullmatch(r"noise(-?\d+(?:\.\d+)?)", name):
         snr_db = float(ratio[1])
-        return lambda samples, rng: _in_noise(samples, snr_db, rng, noises)
-    raise AudioError(f"unknown condition '{name}' ({one_of(CONDITIONS)})")
+        return 2, lambda samples, rng: _in_noise(samples, snr_db, rng, noises)
+    if (percent := re.fullmatch(r"loss(\d+(?:\.\d+)?)", name)) and float(percent[1]) <= 100 * MOST_LOSS:
+        share = float(percent[1]) / 100
+        return 4, lambda samples, rng: lose_packets(samples, rng, share=share)
+    raise AudioError(f"unknown condition '{name}' ({one_of(CONDITIONS)}; join several with +)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ def publish(scratch: Path, domain_folder: Path, card: Card) -> Path:
     for path in (*files, scratch / CARD):
         _to_disk(path)
     _to_disk(scratch)
-    target = _made(domain_folder, card.stage) / card.id
+    target = made(domain_folder, card.stage) / card.id
     scratch.rename(target)
     _to_disk(target.parent)
     return target
@@ -219,7 +219,7 @@ def rollback(domain_folder: Path, stage: Stage) -> Card | None:
 @contextmanager
 def unfinished(domain_folder: Path, stage: Stage) -> Iterator[Path]:
     """An empty folder to put a model together in, then to `publish`; what is left of it at the end is deleted."""
-    folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=_made(domain_folder, stage)))
+    folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=made(domain_folder, stage)))
     try:
         yield folder
     finally:
@@ -234,8 +234,8 @@ def work(domain_folder: Path, stage: Stage, key: str) -> Iterator[Path]:
     changed one starts anew. While it is open no other process can adapt the stage, and what killed ones left half
     written is deleted. Raises `ModelError` when another process is at it.
     """
-    folder = _made(domain_folder, stage)
-    with _locked(folder / ".lock", f"{folder}: another process is adapting this stage; wait for it to end"):
+    folder = made(domain_folder, stage)
+    with locked(folder / ".lock", f"{folder}: another process is adapting this stage; wait for it to end"):
         for left in folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
         target = folder / f"{WORK}{key[:12]}"
@@ -254,9 +254,9 @@ def forget_work(domain_folder: Path, stage: Stage) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _made(domain_folder: Path, stage: Stage) -> Path:
-    """The folder of a stage, made where it was not there."""
-    folder = stage_folder(domain_folder, stage)
+def made(domain_folder: Path, name: str) -> Path:
+    """The folder of a stage, or of something else that can be made again, made where it was not there."""
+    folder = domain_folder / FOLDER / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         ignore = folder.parent / ".gitignore"
@@ -284,7 +284,7 @@ def _read_promoted(domain_folder: Path, stage: Stage) -> tuple[str | None, tuple
 
 
 def _write_promoted(domain_folder: Path, stage: Stage, current: str | None, history: Iterable[str]) -> None:
-    path = _made(domain_folder, stage) / PROMOTED
+    path = made(domain_folder, stage) / PROMOTED
     scratch = path.with_name(f"{_UNFINISHED}{PROMOTED}")
     scratch.write_text(json.dumps({"id": current, "history": [*history]}, indent=2) + "\n", encoding="utf-8")
     _to_disk(scratch)
@@ -304,7 +304,7 @@ def _to_disk(path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path, taken: str) -> Iterator[None]:
+def locked(path: Path, taken: str) -> Iterator[None]:
     """Hold a lock that the operating system lets go when the process ends, however it ends."""
     with path.open("a+") as file:
         try:

@@ -44,7 +44,7 @@ from rejoinder.turns import TurnOptions, TurnState
 from rejoinder.vad import CHUNK_S, CHUNK_SAMPLES, Vad
 from rejoinder.workers import Workers
 
-_AFTER_LAST_WORD = np.zeros(round(0.3 * SAMPLE_RATE), np.float32)
+AFTER_LAST_WORD = np.zeros(round(0.3 * SAMPLE_RATE), np.float32)
 """Silence put after a turn's last word, rather than waited for: moonshine was trained on whole utterances. WER on AN4's
 training set (79 utterances): 17.6% with the 64 ms of silence that there are at a pause, 13.5% with this."""
 
@@ -354,7 +354,7 @@ class Session:
     async def _recognize(self, turn: _Turn) -> bool:
         """Bring the hypothesis up to date; False when recognition failed."""
         paused = turn.pause is not None
-        samples = np.concatenate([*turn.chunks, _AFTER_LAST_WORD] if paused else turn.chunks)
+        samples = np.concatenate([*turn.chunks, AFTER_LAST_WORD] if paused else turn.chunks)
         earlier, bias, n_heard = turn.hypothesis, self._bias, len(turn.chunks)
         started = time.perf_counter()
         heard = await self._try(

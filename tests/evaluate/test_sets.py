@@ -11,7 +11,7 @@ import soundfile
 from rejoinder.audio import SAMPLE_RATE
 from rejoinder.domain import Domain
 from rejoinder.errors import ManifestError
-from rejoinder.evaluate.sets import Recording, TestSet, domain_tests, spoken, utterances_of
+from rejoinder.evaluate.sets import Recording, TestSet, domain_tests, read_tests, spoken, utterances_of
 from rejoinder.manifest import Utterance, refuse_overlap
 
 DOMAIN = """
@@ -63,6 +63,60 @@ def test_words_meanings_or_both(shop: Domain) -> None:
     assert [recording.has_meaning for recording in tests.recordings] == [True, True, False]
 
 
+def test_what_no_intent_covers_has_a_meaning_too(shop: Domain) -> None:
+    path = write(
+        shop.folder / "recordings.jsonl",
+        {"audio_filepath": "0.wav", "intent": None},
+        {"audio_filepath": "1.wav", "text": "do you sell cars", "intent": None, "slots": {}},
+        {"audio_filepath": "2.wav", "text": "do you sell cars"},
+    )
+    tests = read_tests(path, shop)
+    assert [one.has_meaning for one in tests.recordings] == [True, True, False]
+    assert [one.is_out_of_scope for one in tests.recordings] == [True, True, False]
+
+
+class TestOneFile:
+    def test_paths_are_relative_to_it_and_names_as_it_has_them(self, shop: Domain) -> None:
+        fine = {"text": "a large one"}
+        path = write(
+            shop.folder / "calls" / "may.jsonl",
+            {**fine, "audio_filepath": "../0.wav"},
+            {**fine, "audio_filepath": "../0.wav", "offset": 0.5, "duration": 0.25},
+            {**fine, "audio_filepath": "../0.wav"},
+            {**fine, "audio_filepath": str(shop.folder / "1.wav")},
+        )
+        tests = read_tests(path, shop)
+        assert tests.name == "may.jsonl"
+        assert tests.names == ("../0.wav", "../0.wav@0.5", "../0.wav#2", "1.wav")
+        assert tests.recordings[0].load().shape == (SAMPLE_RATE,)
+        assert tests.recordings[1].load().shape == (SAMPLE_RATE // 4,)
+
+    def test_missing_or_empty_says_what_to_write(self, shop: Domain) -> None:
+        with pytest.raises(ManifestError, match=r"none\.jsonl: no such file.*\n.*\"audio_filepath\""):
+            read_tests(shop.folder / "none.jsonl", shop)
+        empty = write(shop.folder / "empty.jsonl", "", " ")
+        with pytest.raises(ManifestError, match=r"empty\.jsonl: lists no recordings.*\n.*\"audio_filepath\""):
+            read_tests(empty, shop)
+
+    def test_wrong_lines_are_named(self, shop: Domain) -> None:
+        path = write(
+            shop.folder / "calls.jsonl",
+            {"audio_filepath": "0.wav", "text": "a large one", "slots": {"size": "large"}},
+            {"audio_filepath": "0.wav", "text": "a large one", "offset": "soon"},
+            {"audio_filepath": "0.wav", "text": "a large one", "offset": 1, "duration": None},
+        )
+        with pytest.raises(ManifestError) as raised:
+            read_tests(path, shop)
+        problems = str(raised.value).splitlines()
+        assert [problem.split(": ")[0] for problem in problems] == [f"{path}:{n}" for n in (1, 2, 3)]
+        assert '"slots" need the "intent"' in problems[0]
+
+    def test_not_text(self, shop: Domain) -> None:
+        (shop.folder / "calls.jsonl").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(ManifestError, match=r"calls\.jsonl: not text in UTF-8"):
+            read_tests(shop.folder / "calls.jsonl", shop)
+
+
 def test_every_wrong_line_is_named(shop: Domain) -> None:
     fine = {"audio_filepath": "0.wav", "text": "a large one"}
     path = write(
@@ -100,6 +154,8 @@ def test_a_description_tells_sets_apart(shop: Domain) -> None:
         TestSet("calls", (Recording(shop.folder / "1.wav", text="a large one"),)),
         TestSet("calls", (Recording(shop.folder / "0.wav", text="a small one"),)),
         TestSet("calls", (Recording(shop.folder / "0.wav", intent="order", slots={}),)),
+        TestSet("calls", (Recording(shop.folder / "0.wav", slots={}),)),
+        TestSet("calls", (Recording(shop.folder / "0.wav"),)),
     ]
     assert len({str(one.describe()["sha256"]) for one in sets}) == len(sets)
     assert sets[0].describe() == TestSet("calls", (one,)).describe()

@@ -14,11 +14,12 @@ A run is a folder:
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import IO, Any, ClassVar, Protocol, TypeVar
 
 RUN, TURNS, WAITS, SPOKEN, PLAYED = "run.json", "turns.jsonl", "waits.jsonl", "spoken.jsonl", "conversations.jsonl"
 AUDIO = "audio"
@@ -243,10 +244,17 @@ R = TypeVar("R", bound=Record)
 
 def append(folder: Path, name: str, *records: Record) -> None:
     """Write records at once, and all in one: what a killed run has measured is not lost, and not half there."""
+    lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
-    with (folder / name).open("a", encoding="utf-8") as file:
-        file.write("".join(lines))
+    with (folder / name).open("ab+") as file:
+        if file.tell() and _last_byte(file) != b"\n":  # a kill cut the line short
+            lines = "\n" + lines
+        file.write(lines.encode())
+
+
+def _last_byte(file: IO[bytes]) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read()
 
 
 def read(folder: Path, name: str, kind: type[R]) -> Iterator[R]:

@@ -3,15 +3,14 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from rejoinder import build
 from rejoinder.build import Card, Stage
-from rejoinder.cli import main
+from tests.cli import command
 
 DOMAIN = """
 name: shop
@@ -28,14 +27,6 @@ intents:
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache folder of these tests' own: what is on this machine must not matter."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REJOINDER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     folder = tmp_path / "shop"
@@ -45,11 +36,8 @@ def shop(tmp_path: Path) -> Path:
 
 
 def run(*args: object) -> Result:
-    """Run `rejoinder adapt` in this process; errors that it does not handle are raised."""
-    result = CliRunner().invoke(main, ["adapt", *(str(arg) for arg in args)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+    """Run `rejoinder adapt` in this process."""
+    return command.run("adapt", *args)
 
 
 def made(shop: Path, minute: int, *, verdict: str, stage: Stage = Stage.ASR) -> Card:

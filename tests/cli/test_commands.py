@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from rejoinder.assistant import Assistant
 from rejoinder.audio import SAMPLE_RATE
@@ -19,6 +18,7 @@ from rejoinder.cli import main
 from rejoinder.cli.answers import Answer, Question, answer_all, as_record, as_text, reply_paths
 from rejoinder.cli.commands import Commands, _spread
 from rejoinder.errors import DomainError, ModelError
+from tests.cli.command import run
 from tests.fakes import fake_pipeline
 
 DOMAIN = """
@@ -31,14 +31,6 @@ intents:
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache folder of these tests' own: what is on this machine must not matter."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REJOINDER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """A domain with one intent."""
@@ -48,21 +40,16 @@ def shop(tmp_path: Path) -> Path:
     return folder
 
 
-def run(*args: object) -> Result:
-    """Run the command line in this process; errors that it does not handle are raised."""
-    result = CliRunner().invoke(main, [str(arg) for arg in args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
 class TestHelp:
     def test_lists_every_command_in_a_section(self) -> None:
         shown = run("--help").stdout
         for name in main.commands:
             assert f"\n  {name} " in shown
 
-    @pytest.mark.parametrize("name", ["init", "check", "ask", "talk", "adapt", "demo", "models", "doctor", "bench"])
+    @pytest.mark.parametrize(
+        "name",
+        [*("init", "check", "ask", "talk", "adapt", "evaluate", "loadtest", "demo", "models", "doctor", "bench")],
+    )
     def test_every_command_has_an_example(self, name: str) -> None:
         shown = run(name, "--help").stdout
         assert f"  rejoinder {name}" in shown
