@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rejoinder.adapt.voice.donor import Donor
-from rejoinder.adapt.voice.likeness import SpeakerEncoder, centroid, likeness
+from rejoinder.adapt.voice.likeness import STRETCH_S, SpeakerEncoder, centroid, likeness, stretches
 from rejoinder.adapt.voice.measure import Speaker, measure_voice, pitch
 from rejoinder.adapt.voice.model import SAMPLE_RATE
 from rejoinder.adapt.voice.recordings import Clip
@@ -29,6 +29,17 @@ def test_noise_takes_the_harmonics_away_and_has_no_pitch_of_its_own() -> None:
     assert pitch((tone + 0.3 * noise).astype(np.float32), SAMPLE_RATE)[1] < 15
     assert pitch((0.1 * noise).astype(np.float32), SAMPLE_RATE) == (0.0, 0.0)
     assert pitch(np.zeros(10, np.float32), SAMPLE_RATE) == (0.0, 0.0)
+
+
+def test_utterances_are_joined_to_stretches_and_nothing_is_lost() -> None:
+    rate = 100
+    utterances = [np.full(round(seconds * rate), n, np.float32) for n, seconds in enumerate((4, 1, 3, 7, 2))]
+    joined = stretches(utterances, rate)
+    assert [len(one) / rate for one in joined] == [8, 9]
+    assert np.array_equal(np.concatenate(joined), np.concatenate(utterances))
+    assert all(len(one) >= STRETCH_S * rate for one in joined)
+    assert [len(one) for one in stretches(utterances[:1], rate)] == [4 * rate]
+    assert stretches([], rate) == []
 
 
 @pytest.mark.model

@@ -9,11 +9,10 @@ from typing import Any
 
 from rejoinder import models
 from rejoinder.adapt.carriers import general_sentences
-from rejoinder.adapt.voice.donor import Donor
+from rejoinder.adapt.voice.donor import Donor, Posteriors
 from rejoinder.adapt.voice.export import export
 from rejoinder.adapt.voice.likeness import SpeakerEncoder
 from rejoinder.adapt.voice.measure import Speaker, measure_voice
-from rejoinder.adapt.voice.posterior import Posterior
 from rejoinder.adapt.voice.recordings import Clip, highest_frequency, prepare, read_recordings
 from rejoinder.adapt.voice.training import VoiceRecipe, learn_voice
 from rejoinder.asr.moonshine import MoonshineRecognizer
@@ -91,18 +90,18 @@ class VoiceAdaptation:
             "donor": self.base,
         }
 
-    def learn_donor(self, progress: Progress) -> Posterior:
+    def learn_donor(self, progress: Progress) -> Posteriors:
         """What a donor is examined for once, at its first adaptation, and then kept in the cache folder."""
         donor, _ = self._gathered()
-        return donor.posterior(device=self._settings.device, progress=progress)
+        return donor.posteriors(device=self._settings.device, progress=progress)
 
     def train(self, folder: Path, progress: Progress) -> Path:
         """Learn the voice from the donor's."""
         donor, data = self._gathered()
-        voice, posterior = deepcopy(donor.model), self.learn_donor(progress)
+        voice, posteriors = deepcopy(donor.model), self.learn_donor(progress)
         learn_voice(
             voice,
-            posterior,
+            posteriors,
             data.clips,
             highest_hz=data.highest_hz,
             recipe=self._settings,

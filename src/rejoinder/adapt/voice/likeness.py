@@ -19,6 +19,10 @@ from rejoinder.models import package_folder
 if TYPE_CHECKING:
     from torch import nn
 
+STRETCH_S = 6.0
+"""Of speech that is embedded at once. Shorter clips fill the network's windows of 1.6 s with silence: a speaker's own
+prompts of one to three seconds have a likeness of 0.87 each, and of 0.96 in stretches."""
+
 _LEVEL = 10 ** (-30 / 20)  # RMS that the network was trained at
 _N_FFT = SAMPLE_RATE // 40  # 25 ms
 _N_HOP = SAMPLE_RATE // 100
@@ -79,6 +83,20 @@ def centroid(embeddings: "Sequence[NDArray[np.float32]] | NDArray[np.float32]") 
 def likeness(embeddings: Sequence[NDArray[np.float32]], speaker: NDArray[np.float32]) -> float:
     """The mean cosine between utterances and a speaker's centroid; about 0.9 for the speaker's own."""
     return float(np.mean([embedding @ speaker for embedding in embeddings]))
+
+
+def stretches(utterances: Sequence[Samples], sample_rate: int) -> list[Samples]:
+    """Utterances joined, in their order, to stretches of `STRETCH_S` at least; what is left over joins the last one."""
+    joined: list[Samples] = []
+    waiting: list[Samples] = []
+    for samples in utterances:
+        waiting.append(samples)
+        if sum(map(len, waiting)) >= STRETCH_S * sample_rate:
+            joined.append(np.concatenate(waiting))
+            waiting = []
+    if waiting:
+        joined[-1:] = [np.concatenate([*joined[-1:], *waiting])]
+    return joined
 
 
 def _window_starts(n_samples: int) -> list[int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from rejoinder import audio
-from rejoinder.adapt.voice.likeness import SpeakerEncoder, centroid, likeness
+from rejoinder.adapt.voice.likeness import SpeakerEncoder, centroid, likeness, stretches
 from rejoinder.adapt.voice.model import SAMPLE_RATE
 from rejoinder.adapt.voice.recordings import Clip, trim
 from rejoinder.audio import resample
@@ -75,7 +75,8 @@ class Speaker:
     @classmethod
     def of(cls, clips: Sequence[Clip], encoder: SpeakerEncoder) -> "Speaker":
         """Measure the recordings."""
-        embeddings = [encoder.embed(clip.samples, SAMPLE_RATE) for clip in clips]
+        recorded = stretches([clip.samples for clip in clips], SAMPLE_RATE)
+        embeddings = [encoder.embed(samples, SAMPLE_RATE) for samples in recorded]
         hz, db = _mean_pitch([clip.samples for clip in clips], SAMPLE_RATE)
         return cls(tuple(clips), centroid(embeddings), encoder, hz, db)
 
@@ -91,16 +92,17 @@ def measure_voice(
 ) -> dict[str, float]:
     """How near the voice in `folder` is to a speaker, and how well `sentences` are understood when it says them.
 
-    "similarity" is the mean cosine of what the voice makes of the speaker's texts with the speaker's centroid; "wer"
-    the share of the words misheard over all sentences and seeds, spoken at the speaker's own pace, so that voices of
-    different paces compare; "pace" the voice's own against the speaker's. "pitch_hz" and "harmonics_db" (harmonics
-    against noise) come with the speaker's: "pitch_hz speaker". `transcribe` takes samples at `audio.SAMPLE_RATE`.
+    "similarity" is the mean cosine of what the voice makes of the speaker's texts, in `stretches`, with the speaker's
+    centroid; "wer" the share of the words misheard over all sentences and seeds, spoken at the speaker's own pace, so
+    that voices of different paces compare; "pace" the voice's own against the speaker's. "pitch_hz" and "harmonics_db"
+    (harmonics against noise) come with the speaker's: "pitch_hz speaker". `transcribe` takes samples at
+    `audio.SAMPLE_RATE`.
     """
     voice = VitsSynthesizer.load(folder)
     rng = np.random.default_rng(0)
     spoken = [trim(voice.speak(clip.ids, rng=rng)) for clip in speaker.clips]
     pace = sum(clip.seconds for clip in speaker.clips) * voice.sample_rate / sum(map(len, spoken))
-    embeddings = [speaker.encoder.embed(samples, voice.sample_rate) for samples in spoken]
+    embeddings = [speaker.encoder.embed(samples, voice.sample_rate) for samples in stretches(spoken, voice.sample_rate)]
     hz, db = _mean_pitch(spoken, voice.sample_rate)
     wer = round_trip(voice, sentences, transcribe=transcribe, seeds=seeds, speed=1 / pace, progress=progress)
     return {

@@ -1,4 +1,4 @@
-"""Teaching a donor voice to be another speaker: the decoder first, then all that makes the sound, then the rhythm."""
+"""Teaching a donor voice to be another speaker: all that makes the sound, then the rhythm."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rejoinder.adapt.trainer import Batch, TrainingOptions, TrainingResult, train
 from rejoinder.adapt.voice.alignment import align
+from rejoinder.adapt.voice.donor import Posteriors
 from rejoinder.adapt.voice.losses import (
     Discriminators,
     adversarial_losses,
@@ -37,10 +38,8 @@ class VoiceRecipe:
     adversarial: bool = False
     """The full grade, with discriminators: for a GPU, or overnight, and with many more epochs. Without them it is the
     preview grade: reconstruction only, about 20 minutes on a CPU, and a slightly dull sound."""
-    n_sound_epochs: int = 1
-    """Of decoder and posterior, while flow and text stay: the sound changes, the pronunciation cannot."""
-    n_joint_epochs: int = 2
-    """Of flow and prior as well. An epoch hears about all of the recordings once."""
+    n_sound_epochs: int = 4
+    """Of decoder, posterior, flow and prior. An epoch hears about all of the recordings once."""
     n_rhythm_epochs: int = 1
     """Of the durations."""
     batch_size: int = 4
@@ -73,7 +72,7 @@ class Lesson:
 
 
 class SpeakerTraining(nn.Module):
-    """What is trained together."""
+    """What is trained together: all that makes the sound. The text encoder's own layers and the durations stay."""
 
     def __init__(self, voice: VoiceModel, posterior: Posterior, adversarial: bool) -> None:
         super().__init__()
@@ -81,17 +80,16 @@ class SpeakerTraining(nn.Module):
         self.posterior = posterior
         self.discriminators = Discriminators() if adversarial else None
 
-    def train_only(self, *parts: nn.Module) -> None:
-        """Let only these, and the discriminators, change."""
         self.requires_grad_(False)
-        for part in (*parts, *([self.discriminators] if self.discriminators is not None else [])):
+        sounding = (voice.dec, voice.flow, voice.enc_p.proj, posterior)
+        for part in (*sounding, *([self.discriminators] if self.discriminators is not None else [])):
             part.requires_grad_(True)
 
 
 def lessons(
     voice: VoiceModel, posterior: Posterior, clips: Sequence[Clip], progress: Progress = silent
 ) -> list[Lesson]:
-    """Align each clip with its phonemes, on the CPU."""
+    """Align each clip with its phonemes by a posterior that hears anyone, on the CPU."""
     made = []
     for n, clip in enumerate(clips):
         samples = torch.from_numpy(clip.samples)
@@ -104,7 +102,7 @@ def lessons(
 
 def learn_voice(
     voice: VoiceModel,
-    posterior: Posterior,
+    posteriors: Posteriors,
     clips: Sequence[Clip],
     *,
     highest_hz: float,
@@ -117,7 +115,7 @@ def learn_voice(
     `folder` holds the checkpoints: the same call goes on where an earlier one was cut short.
     """
     torch.manual_seed(recipe.seed)
-    training = SpeakerTraining(voice, posterior, recipe.adversarial)
+    training = SpeakerTraining(voice, posteriors.own, recipe.adversarial)
 
     def options(learning_rate: float, n_epochs: int, batch_size: int) -> TrainingOptions:
         return TrainingOptions(
@@ -130,21 +128,15 @@ def learn_voice(
             device=recipe.device,
         )
 
-    learnt = lessons(voice, posterior, clips, progress)
-    sounding = (voice.dec, posterior)
-    for name, n_epochs, parts in (
-        ("sound", recipe.n_sound_epochs, sounding),
-        ("joint", recipe.n_joint_epochs, (*sounding, voice.flow, voice.enc_p.proj)),
-    ):
-        training.train_only(*parts)
-        learn_sound(
-            training,
-            learnt,
-            highest_hz=highest_hz,
-            options=options(recipe.learning_rate, n_epochs, recipe.batch_size),
-            folder=folder / name,
-            progress=progress,
-        )
+    learnt = lessons(voice, posteriors.anyone, clips, progress)
+    learn_sound(
+        training,
+        learnt,
+        highest_hz=highest_hz,
+        options=options(recipe.learning_rate, recipe.n_sound_epochs, recipe.batch_size),
+        folder=folder / "sound",
+        progress=progress,
+    )
     learn_rhythm(
         voice,
         learnt,
@@ -164,7 +156,7 @@ def learn_sound(
     folder: Path,
     progress: Progress = silent,
 ) -> TrainingResult:
-    """Train what `train_only` let change, on crops of the lessons; see `trainer.train` for `folder`."""
+    """Train on crops of the lessons; see `trainer.train` for `folder`."""
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(model, SpeakerTraining)
