@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rejoinder import acoustics
-from rejoinder.acoustics import Augmentation, add_noise, augment, condition, noise, rms, speech_rms
+from rejoinder.acoustics import Augmentation, add_noise, augment, noise, rms, speech_rms
 from rejoinder.audio import SAMPLE_RATE
 from rejoinder.errors import AudioError
 from rejoinder.events import Samples
@@ -80,21 +80,6 @@ def test_babble_is_made_of_clips() -> None:
     assert rms(made) == pytest.approx(0.1, rel=1e-3)
     with pytest.raises(AudioError, match="give clips"):
         noise("babble", SAMPLE_RATE, np.random.default_rng(0))
-
-
-def test_what_is_not_known_is_named_with_the_choices() -> None:
-    with pytest.raises(AudioError, match=r"unknown noise 'grey' \(known: babble, brown, clinks, hum, pink, white\)"):
-        noise("grey", 10, np.random.default_rng(0))
-    known = r"\(known: clean, fast, loss5, noise10, phone, reverb, slow; join several with \+\)"
-    for name in ("noise", "noisy", "phone8", "loss", "loss51", "loss-1", ""):
-        with pytest.raises(AudioError, match=rf"unknown condition '{name}' {known}"):
-            condition(name)
-    with pytest.raises(AudioError, match="unknown condition 'tin' "):
-        condition("phone+tin")
-    with pytest.raises(AudioError, match="'fast' and 'slow' are of one kind"):
-        condition("phone+fast+slow")
-    with pytest.raises(AudioError, match="holds no samples"):
-        add_noise(voice(), np.zeros(0, np.float32), 10.0)
 
 
 def test_a_room_rings_as_long_as_it_should() -> None:
@@ -182,50 +167,6 @@ def test_a_long_loss_fades_into_silence() -> None:
     assert not heard[8_960:11_200].any()
 
 
-def test_joined_conditions_come_in_natures_order_however_they_are_written() -> None:
-    names = ("fast+reverb+noise10+phone+loss5", "loss5+phone+noise10+reverb+fast")
-    one, other = (condition(name)(voice(), np.random.default_rng(0)) for name in names)
-    assert np.array_equal(one, other)
-    assert len(one) == pytest.approx(len(voice()) / acoustics.FAST, abs=2)
-    noisy_phone = condition("phone+noise0")(voice(), np.random.default_rng(0))
-    spectrum = np.abs(np.fft.rfft(noisy_phone))
-    hz = np.fft.rfftfreq(len(noisy_phone), 1 / SAMPLE_RATE)
-    assert spectrum[hz > 5_000].max() < 0.02 * spectrum.max(), "the noise went through the telephone, too"
-
-
-@pytest.mark.parametrize(("name", "pace"), [("fast", 1.25), ("slow", 0.8), ("phone+slow", 0.8)])
-def test_another_pace_at_the_same_pitch(name: str, pace: float) -> None:
-    heard = condition(name)(tone(400.0, 2.0), np.random.default_rng(0))
-    assert len(heard) == pytest.approx(2 * SAMPLE_RATE / pace, abs=2)
-    assert pitch_hz(heard) == pytest.approx(400.0, rel=0.01)
-
-
-@pytest.mark.parametrize("name", ["fast", "slow"])
-@pytest.mark.parametrize("n_samples", [0, 1, 100, 400, 16_001])
-def test_a_pace_for_any_audio(name: str, n_samples: int) -> None:
-    heard = condition(name)(voice()[:n_samples], np.random.default_rng(0))
-    assert heard.dtype == np.float32
-    assert np.isfinite(heard).all()
-    assert np.abs(heard).max(initial=0.0) <= 1.0
-
-
-@pytest.mark.parametrize("name", ["clean", "phone", "reverb", "noise10", "noise-2.5", "loss5", "loss50", "phone+loss5"])
-@pytest.mark.parametrize("n_samples", [0, 1, 100, 400, 16_001])
-def test_conditions_keep_length_and_kind_of_any_audio(name: str, n_samples: int) -> None:
-    samples = voice()[:n_samples]
-    for noises in ((), (tone(300.0, 0.1),)):
-        heard = condition(name, noises=noises)(samples, np.random.default_rng(0))
-        assert heard.shape == samples.shape
-        assert heard.dtype == np.float32
-        assert np.isfinite(heard).all()
-        assert np.abs(heard).max(initial=0.0) <= 1.0
-
-
-def test_a_condition_s_noise_is_cut_from_what_is_given() -> None:
-    heard = condition("noise0", noises=[tone(2_500.0, 3.0)])(voice(), np.random.default_rng(0))
-    assert pitch_hz(heard - voice() * np.float32(0.5)) == pytest.approx(2_500.0, rel=0.01)
-
-
 @settings(max_examples=30)
 @given(seed=st.integers(0, 1000), n_samples=st.integers(0, 2 * SAMPLE_RATE))
 def test_augmented_copies_are_sound_and_the_same_for_the_same_seed(seed: int, n_samples: int) -> None:
@@ -250,3 +191,10 @@ def test_copies_differ() -> None:
 def test_silence_stays_silent() -> None:
     silence = np.zeros(SAMPLE_RATE, np.float32)
     assert not augment(silence, np.random.default_rng(3), Augmentation(p_noise=1.0, p_reverb=1.0, p_phone=1.0)).any()
+
+
+def test_noise_that_is_not_known_or_empty() -> None:
+    with pytest.raises(AudioError, match=r"unknown noise 'grey' \(known: babble, brown, clinks, hum, pink, white\)"):
+        noise("grey", 10, np.random.default_rng(0))
+    with pytest.raises(AudioError, match="holds no samples"):
+        add_noise(voice(), np.zeros(0, np.float32), 10.0)

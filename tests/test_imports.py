@@ -13,7 +13,7 @@ import rejoinder
 ROOT = Path(rejoinder.__file__).parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "audio", "text", "events", "manifest", "acoustics", "progress"}),
+    frozenset({"errors", "audio", "text", "events", "manifest", "acoustics", "conditions", "progress"}),
     frozenset({"domain", "models", "model_table", "build", "phonetics", "prosody"}),
     frozenset({"asr", "nlu", "tts", "turns", "vad", "dialogue", "actions"}),
     frozenset({"session", "pipeline", "speech", "workers"}),

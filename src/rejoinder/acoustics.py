@@ -5,10 +5,9 @@ comes from the `numpy.random.Generator` that the caller gives: the same one give
 """
 
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -19,23 +18,12 @@ from rejoinder.audio import SAMPLE_RATE
 from rejoinder.errors import AudioError, one_of
 from rejoinder.events import Samples
 
-Condition: TypeAlias = Callable[[Samples, Generator], Samples]
-"""Changes speech as a condition does: float32 of shape (n_samples,) in and out, of the same length unless its pace
-changes ("fast", "slow"): all of it then takes `1 / pace` of its time."""
-
 PHONE_RATE = 8_000
 PHONE_BAND_HZ = (300.0, 3_400.0)
 """The band of the analogue telephone (ITU-T G.712)."""
 
 NOISE_KINDS = ("white", "pink", "brown", "hum", "babble", "clinks")
 """What `noise` makes."""
-
-CONDITIONS = ("clean", "phone", "reverb", "noise10", "loss5", "fast", "slow")
-"""Names that `condition` takes, alone or joined ("phone+noise10"): the number after "noise" is the ratio in dB, that
-after "loss" the percentage of packets, whichever it is."""
-
-FAST, SLOW = 1.25, 0.8
-"""Paces of the conditions "fast" and "slow", against the speaker's own."""
 
 PACKET_S = 0.02
 """Speech in a packet, as nearly all internet telephony has it (RFC 3551)."""
@@ -121,6 +109,17 @@ def noise(kind: str, n_samples: int, rng: Generator, *, clips: Sequence[Samples]
         case _:
             made = _babble(n_samples, [clip for clip in clips if len(clip)], rng)
     return np.asarray(made * (0.1 / max(rms(made), _EPSILON)), dtype=np.float32)
+
+
+def in_noise(
+    samples: Samples, snr_db: float, rng: Generator, noises: Sequence[Samples], babble: Sequence[Samples] = ()
+) -> Samples:
+    """Speech in one of `noises` from a random place on, else in a generated one."""
+    if noises:
+        chosen = noises[int(rng.integers(len(noises)))]
+        return add_noise(samples, chosen, snr_db, start=int(rng.integers(max(1, len(chosen)))))
+    kinds = [kind for kind in NOISE_KINDS if kind != "babble" or babble]
+    return add_noise(samples, noise(str(rng.choice(kinds)), len(samples), rng, clips=babble), snr_db)
 
 
 def phone_band(samples: Samples) -> Samples:
@@ -253,51 +252,6 @@ def _pitch_period(history: Samples) -> int:
     return _LONGEST_PITCH - int(np.argmax(likeness))
 
 
-def condition(name: str, *, noises: Sequence[Samples] = ()) -> Condition:
-    """The condition of a name: one of `CONDITIONS`, at any ratio or percentage, or several joined by "+".
-
-    Joined ones come in nature's order, however they are written: the voice's pace, the room, the noise in it, the
-    telephone, the network. `noises` are what the noise is cut from (none: generated ones). Raises `AudioError` for a
-    name that is not known, or two of one kind.
-    """
-    parts: dict[int, tuple[str, Condition]] = {}
-    for part in name.split("+"):
-        order, change = _simple_condition(part, noises)
-        if order in parts:
-            raise AudioError(f"condition '{name}': '{parts[order][0]}' and '{part}' are of one kind; take one of them")
-        parts[order] = part, change
-    changes = [change for _, (_, change) in sorted(parts.items(), key=lambda item: item[0])]
-
-    def apply(samples: Samples, rng: Generator) -> Samples:
-        for change in changes:
-            samples = change(samples, rng)
-        return samples
-
-    return apply
-
-
-def _simple_condition(name: str, noises: Sequence[Samples]) -> tuple[int, Condition]:
-    """A condition that is not joined, and its place in nature's order."""
-    match name:
-        case "fast":
-            return 0, lambda samples, _rng: stretch(samples, FAST)
-        case "slow":
-            return 0, lambda samples, _rng: stretch(samples, SLOW)
-        case "reverb":
-            return 1, lambda samples, rng: reverberate(samples, rng)
-        case "phone":
-            return 3, lambda samples, _rng: phone_band(samples)
-        case "clean":
-            return 5, lambda samples, _rng: samples
-    if ratio := re.fullmatch(r"noise(-?\d+(?:\.\d+)?)", name):
-        snr_db = float(ratio[1])
-        return 2, lambda samples, rng: _in_noise(samples, snr_db, rng, noises)
-    if (percent := re.fullmatch(r"loss(\d+(?:\.\d+)?)", name)) and float(percent[1]) <= 100 * MOST_LOSS:
-        share = float(percent[1]) / 100
-        return 4, lambda samples, rng: lose_packets(samples, rng, share=share)
-    raise AudioError(f"unknown condition '{name}' ({one_of(CONDITIONS)}; join several with +)")
-
-
 @dataclass(frozen=True, slots=True)
 class Augmentation:
     """How varied the copies are that `augment` makes; each pair is the range that a value is drawn from."""
@@ -333,23 +287,12 @@ def augment(
         samples = reverberate(samples, rng, t60_s=float(rng.uniform(*options.t60_s)), direct_db=direct_db)
     if rng.random() < options.p_noise:
         from_files = noises if rng.random() < 0.5 else ()
-        samples = _in_noise(samples, float(rng.uniform(*options.snr_db)), rng, from_files, babble)
+        samples = in_noise(samples, float(rng.uniform(*options.snr_db)), rng, from_files, babble)
     if rng.random() < options.p_colour:
         samples = colour(samples, rng)
     if rng.random() < options.p_phone:
         samples = phone_band(samples)
     return set_level(samples, float(rng.uniform(*options.level_dbfs)))
-
-
-def _in_noise(
-    samples: Samples, snr_db: float, rng: Generator, noises: Sequence[Samples], babble: Sequence[Samples] = ()
-) -> Samples:
-    """Speech in one of `noises` from a random place on, else in a generated one."""
-    if noises:
-        chosen = noises[int(rng.integers(len(noises)))]
-        return add_noise(samples, chosen, snr_db, start=int(rng.integers(max(1, len(chosen)))))
-    kinds = [kind for kind in NOISE_KINDS if kind != "babble" or babble]
-    return add_noise(samples, noise(str(rng.choice(kinds)), len(samples), rng, clips=babble), snr_db)
 
 
 def _coloured(n_samples: int, exponent: float, rng: Generator) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ class TestRefused:
             (["--fail-under", "understood"], 1, "is no threshold"),
             (["--fail-under", "tin.understood=9"], 1, "'tin' is no system and no condition"),
             (["--set", "none.jsonl"], 1, "none.jsonl: no such file; write one line for each recording"),
-            (["--report"], 1, "run.json: no such file"),
+            (["--report"], 1, "is no run of an evaluation: it has no run.json"),
         ],
     )
     def test_a_wrong_option(self, shop: Path, args: list[str], exit_code: int, words: str) -> None:
@@ -108,6 +108,7 @@ class TestConversationsAlone:
         result = run("evaluate", shop, "--text", "--junit", junit, "--fail-under", "conversations=100")
         assert result.exit_code == 0, result.stderr
         assert "instant: 1 of 1 conversations went as they should" in result.stdout
+        assert result.stdout.strip().startswith("shop: 1 conversation in "), "recordings are not spoken of"
         assert 'tests="1" failures="0"' in junit.read_text()
         assert result.stderr.count("recordings") == 0, "none are missed where none are needed"
         assert list((shop / "build" / "evaluations").glob("*/report.html"))
@@ -136,7 +137,7 @@ class TestMeasured:
         assert "50.0%" in row
         assert f"The report is in   {out / 'report.html'}" in result.stdout
         assert (out / "summary.md").read_text().count("understood 50.0% is under 90%") == 1
-        assert [turn.utterance for turn in records.read(out, records.TURNS, Turn)] == ["1.wav", "2.wav"]
+        assert {turn.utterance for turn in records.read(out, records.TURNS, Turn)} == {"1.wav", "2.wav"}
 
         (out / "report.html").unlink()
         assert run("evaluate", "--report", out).exit_code == 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rejoinder.acoustics import CONDITIONS
+from rejoinder.conditions import CONDITIONS
 from rejoinder.domain import Domain
 from rejoinder.errors import DomainError, one_of
 from rejoinder.evaluate.conversation import (

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rejoinder.acoustics import condition
 from rejoinder.assistant import Assistant
 from rejoinder.audio import SAMPLE_RATE, save
+from rejoinder.conditions import condition
 from rejoinder.evaluate.hearing import Heard, hear, is_wrong
 from rejoinder.evaluate.records import TURNS, Meaning, Turn, append, read
 from rejoinder.evaluate.rehearsal import rehearsed

@@ -112,6 +112,10 @@ class TestOutOfScope:
         assert area == pytest.approx((3 + 3 + 1.5) / 9)
         assert np.allclose(points, [(0, 0), (0, 2 / 3), (1 / 3, 2 / 3), (2 / 3, 1), (1, 1)])
 
+    def test_a_sure_answer_from_the_knowledge_is_no_intent(self) -> None:
+        answered = Judged(Meaning(None), Meaning(None, confidence=0.95, source="knowledge"))
+        assert out_of_scope([answered, judged("order", "order", 0.6)]) == (1.0, ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0)))
+
     @pytest.mark.parametrize("meant", [None, "order"])
     def test_it_takes_both_kinds(self, meant: str | None) -> None:
         assert out_of_scope([judged(meant, "order", 0.5)] * 3) == (None, ())

@@ -17,8 +17,8 @@ from rejoinder.audio import SAMPLE_RATE, save
 from rejoinder.domain import Domain
 from rejoinder.errors import AudioError, ModelError, RejoinderError
 from rejoinder.evaluate import records
-from rejoinder.evaluate.records import Played, Run, Turn, Wait
-from rejoinder.evaluate.run import Evaluation, evaluate, read_run
+from rejoinder.evaluate.records import Played, Run, Turn, Wait, read_run
+from rejoinder.evaluate.run import Evaluation, evaluate
 from rejoinder.evaluate.sets import Recording, TestSet, domain_tests
 from rejoinder.evaluate.systems import systems
 from rejoinder.evaluate.tasks import ENDINGS, EvaluationOptions, Part
@@ -138,12 +138,13 @@ class TestGoingOn:
         cut_short = lines[2][: len(lines[2]) // 2]
         path.write_text("".join(json.dumps(line) + "\n" for line in kept) + cut_short)
         (done.folder / records.RUN).write_text(
-            (done.folder / records.RUN).read_text().replace(f'"minutes": {done.run.minutes}', '"minutes": 0.0')
+            json.dumps(asdict(replace(done.run, minutes=0.0, problems=("recognition failed",))))
         )
         again = run(shop, done.folder)
         assert again.resumed
         assert again.run.id == done.run.id
         assert again.run.minutes >= done.run.minutes
+        assert again.run.problems == ("recognition failed",), "of what was measured before it was killed"
         turns = list(records.read(done.folder, records.TURNS, Turn))
         assert len({turn.key for turn in turns}) == len(turns) == len(lines)
         assert [turn.reply for turn in turns].count("kept") == 2

@@ -1,6 +1,7 @@
 """The sets that models are measured on: read, checked, told apart."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,7 @@ def test_a_description_tells_sets_apart(shop: Domain) -> None:
         TestSet("calls", (Recording(shop.folder / "0.wav", intent="order", slots={}),)),
         TestSet("calls", (Recording(shop.folder / "0.wav", slots={}),)),
         TestSet("calls", (Recording(shop.folder / "0.wav"),)),
+        *(TestSet("calls", (replace(one, offset_s=1.0, duration_s=duration_s),)) for duration_s in (None, 1.0, 2.0)),
     ]
     assert len({str(one.describe()["sha256"]) for one in sets}) == len(sets)
     assert sets[0].describe() == TestSet("calls", (one,)).describe()

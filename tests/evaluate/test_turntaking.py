@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rejoinder.acoustics import condition
 from rejoinder.audio import SAMPLE_RATE
+from rejoinder.conditions import condition
 from rejoinder.evaluate.turntaking import (
     AFTER_S,
     DEFAULT,

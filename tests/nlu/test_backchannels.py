@@ -5,7 +5,20 @@ from rejoinder.nlu.backchannels import is_backchannel
 
 @pytest.mark.parametrize(
     "text",
-    ["uh-huh", "Uh huh.", "mm-hmm", "Mhm", "yeah", "Okay.", "OK, right", "oh I see", "hmm", "Aha!", "yeah yeah yeah"],
+    [
+        "uh-huh",
+        "Uh huh.",
+        "mm-hmm",
+        "Mhm",
+        "yeah",
+        "Okay.",
+        "OK, right",
+        "oh I see",
+        "hmm",
+        "Aha!",
+        "Eh-ha!",
+        "yeah yeah yeah",
+    ],
 )
 def test_acknowledgements_are_backchannels(text: str) -> None:
     assert is_backchannel(text)

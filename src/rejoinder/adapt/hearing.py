@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rejoinder.acoustics import condition
 from rejoinder.adapt.gate import DOMAIN_ERROR
 from rejoinder.assistant import Assistant
+from rejoinder.conditions import condition
 from rejoinder.dialogue import DialogueState
 from rejoinder.domain import Domain
 from rejoinder.evaluate import words
@@ -40,7 +40,7 @@ def hear(
     noises: Sequence[Samples] = (),
     progress: Progress = silent,
 ) -> tuple[Heard, ...]:
-    """Hear every recording of a set through a condition of `acoustics.condition`, the same noise each time."""
+    """Hear every recording of a set through a condition of `conditions.condition`, the same noise each time."""
     change, conversation = condition(through, noises=noises), assistant.conversation()
     heard = []
     for n, recording in enumerate(test.recordings, 1):

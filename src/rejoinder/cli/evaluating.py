@@ -175,12 +175,14 @@ def _systems(ctx: click.Context, domain: "Domain", names: Sequence[str] | None) 
 
 
 def _recordings(domain: "Domain", listed: Path | None, *, needed: frozenset["Part"]) -> "TestSet | None":
-    """The recordings to measure on; says what to write where there are none."""
+    """The recordings to measure on, where some are `needed`; says what to write where there are none."""
     from rejoinder.evaluate.sets import domain_tests, no_recordings, read_tests
-    from rejoinder.evaluate.tasks import NEED_RECORDINGS
+    from rejoinder.evaluate.tasks import NEED_RECORDINGS, Part
 
     if listed is not None:
         return read_tests(listed, domain)
+    if needed.isdisjoint(NEED_RECORDINGS | {Part.OVERLAPS}):
+        return None
     found = domain_tests(domain)
     if found is None and (without := needed & NEED_RECORDINGS):
         click.echo(f"{no_recordings(domain)}\nWithout them, {', '.join(sorted(without))} cannot be measured.", err=True)
@@ -264,10 +266,12 @@ def _complain(failed: Sequence["Failure"]) -> None:
 
 def _show(done: "Evaluation") -> None:
     """What a person wants to see first."""
+    from rejoinder.evaluate.report.figures import measured
+
     run, scores = done.run, done.scores
-    n = run.test_set["n"]
-    again = ", some of them in an earlier run" if done.resumed else ""
-    title = f"{run.domain}: {n} recording{'s' * (n != 1)}, {run.minutes:.1f} minutes{again}"
+    again = ", some of it in an earlier process" if done.resumed else ""
+    took = f"{run.minutes:.1f} minutes" if run.minutes >= 1 else f"{60 * run.minutes:.0f} s"
+    title = f"{run.domain}: {measured(scores)} in {took}{again}"
     click.echo(f"\n{click.style(title, bold=True)}\n")
     rows = [
         (system, through, *_heard(heard))

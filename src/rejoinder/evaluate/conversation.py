@@ -22,7 +22,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from rejoinder import acoustics
+from rejoinder.conditions import condition
 from rejoinder.domain import Domain, SlotKind
 from rejoinder.domain.reading import validated
 from rejoinder.domain.schema import Entry, Name, Text, Texts
@@ -58,7 +58,7 @@ class Manner:
     speed: float = 1.0
     """1.2 is a fifth faster, at the same pitch."""
     condition: str = "clean"
-    """What the line does to it, as `acoustics.condition` has it."""
+    """What the line does to it, as `conditions.condition` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +312,7 @@ class _Checks:
                 self._known("voice", entry.voice, named(Role.VOICE), (*place, "voice"))
             if entry.condition is not None:
                 try:
-                    acoustics.condition(entry.condition)
+                    condition(entry.condition)
                 except AudioError as error:
                     self._source.problem((*place, "condition"), str(error))
             said |= entry.model_dump(include={"voice", "speed", "condition"}, exclude_none=True)

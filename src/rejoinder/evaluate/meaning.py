@@ -115,18 +115,24 @@ def _slot_scores(counts: Sequence[_SlotCounts]) -> dict[str, SlotScore]:
 def out_of_scope(judged: Sequence[Judged]) -> tuple[float | None, tuple[tuple[float, float], ...]]:
     """How well confidence tells what no intent covers from the rest: area under the ROC, and its points.
 
-    The less confident, the likelier out of scope, whatever was decided; a turn that was not heard has no confidence.
-    None and no points unless there are utterances of both kinds.
+    The less confident, the likelier out of scope, whatever was decided; a turn that was not heard has no confidence in
+    any intent, and neither has one that the knowledge answered. None and no points unless there are utterances of both
+    kinds.
     """
     beyond = np.array([one.meant.intent is None for one in judged], bool)
     if beyond.all() or not beyond.any():
         return None, ()
-    confidence = np.array([one.understood.confidence if one.understood else 0.0 for one in judged])
+    confidence = np.array([_confidence_in_intent(one.understood) for one in judged])
     alarms, detections = roc_curve(beyond, -confidence)
     kept = _corners(alarms, detections)
     if len(kept) > N_ROC_POINTS:
         kept = kept[np.linspace(0, len(kept) - 1, N_ROC_POINTS).round().astype(int)]
     return area(alarms, detections), tuple((float(alarms[at]), float(detections[at])) for at in kept)
+
+
+def _confidence_in_intent(understood: Meaning | None) -> float:
+    """That some intent was meant; a confident answer from the knowledge says that none was."""
+    return 0.0 if understood is None or understood.source == "knowledge" else understood.confidence
 
 
 def roc_curve(

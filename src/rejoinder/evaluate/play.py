@@ -21,6 +21,7 @@ from rejoinder import acoustics, audio, models
 from rejoinder.actions import ActionRunner
 from rejoinder.assistant import Assistant
 from rejoinder.audio import SAMPLE_RATE
+from rejoinder.conditions import condition
 from rejoinder.domain import Action, Domain
 from rejoinder.errors import ActionError, RejoinderError
 from rejoinder.evaluate.checks import Outcome, check
@@ -322,7 +323,7 @@ class Callers:
             faint = acoustics.noise("pink", len(samples), rng)
             samples = acoustics.add_noise(samples, faint, float(rng.uniform(*FAINT_NOISE_DB)))
             samples = np.concatenate([np.zeros(int(rng.integers(CHUNK_SAMPLES)), np.float32), samples])
-        return Call.of(samples, acoustics.condition(turn.manner.condition), rng)
+        return Call.of(samples, condition(turn.manner.condition), rng)
 
     def transcribe(self, turn: Turn) -> str:
         """The words of a recording, as the assistant's recognizer hears them."""

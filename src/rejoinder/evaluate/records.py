@@ -21,6 +21,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, ClassVar, Protocol, TypeVar
 
+from rejoinder.errors import RejoinderError
+
 RUN, TURNS, WAITS, SPOKEN, PLAYED = "run.json", "turns.jsonl", "waits.jsonl", "spoken.jsonl", "conversations.jsonl"
 AUDIO = "audio"
 
@@ -262,12 +264,23 @@ def read(folder: Path, name: str, kind: type[R]) -> Iterator[R]:
     path = folder / name
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):  # a letter may be cut short, too
         try:
             entry = json.loads(line)
         except ValueError:
             continue
         yield from_json(kind, entry)
+
+
+def read_run(folder: Path) -> Run:
+    """What a folder says that was run in it; raises `RejoinderError` where it is no run's."""
+    path = folder / RUN
+    try:
+        return from_json(Run, json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise RejoinderError(f"{folder}: is no run of an evaluation: it has no {RUN}") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RejoinderError(f"{path}: is damaged ({error}); delete the folder") from error
 
 
 def from_json(kind: type[R], entry: Mapping[str, Any]) -> R:

@@ -9,14 +9,14 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rejoinder import __version__, build
-from rejoinder.acoustics import condition
+from rejoinder.conditions import condition
 from rejoinder.domain import Domain
 from rejoinder.errors import AudioError, RejoinderError
 from rejoinder.evaluate import overlap, records, turntaking
@@ -79,8 +79,7 @@ def evaluate(
     desk = Desk(domain.folder, folder, {system.name: system for system in systems}, test_set, options, noises)
     with build.locked(folder / ".lock", f"{folder}: another process is at this run; wait for it to end"):
         with _clocked(folder / _SPENT) as spent_s:
-            problems = list(_measure(desk, run, progress))
-        run = replace(run, problems=tuple(dict.fromkeys(problems)))
+            run = _measure(desk, run, progress)
         scores = rescore(folder, run, domain)
         run = replace(run, minutes=max(round(spent_s() / 60, 2), 0.01))
         _write(folder, run)
@@ -192,7 +191,7 @@ def _folder(domain: Domain, run: Run, out: Path | None) -> tuple[Path, Run | Non
             if out.exists() and (not out.is_dir() or any(out.iterdir())):
                 raise RejoinderError(f"{out}: is not empty, and no run of an evaluation; name another folder")
             return out, None
-        before = read_run(out)
+        before = records.read_run(out)
         if before.key != run.key or before.minutes:
             what = "a finished run" if before.minutes else "the run of another domain, set or system"
             raise RejoinderError(f"{out}: holds {what} already; name another folder, or delete this one")
@@ -200,21 +199,10 @@ def _folder(domain: Domain, run: Run, out: Path | None) -> tuple[Path, Run | Non
     place = build.made(domain.folder, FOLDER)
     for path in sorted(place.glob(f"*/{records.RUN}"), reverse=True):
         with suppress(RejoinderError):  # whatever is wrong with it, it is not this run
-            before = read_run(path.parent)
+            before = records.read_run(path.parent)
             if before.key == run.key and not before.minutes:
                 return path.parent, before
     return place / run.id, None
-
-
-def read_run(folder: Path) -> Run:
-    """What a folder says that was run in it; raises `RejoinderError` where it is no run's."""
-    path = folder / records.RUN
-    try:
-        return records.from_json(Run, json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise RejoinderError(f"{folder}: is no run of an evaluation: it has no {records.RUN}") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RejoinderError(f"{path}: is damaged ({error}); delete the folder") from error
 
 
 def _write(folder: Path, run: Run) -> None:
@@ -225,8 +213,9 @@ def _write(folder: Path, run: Run) -> None:
     scratch.replace(folder / records.RUN)
 
 
-def _measure(desk: Desk, run: Run, progress: Progress) -> Iterator[str]:
-    """Do what is not done yet, and append it to the records; yields what could not be measured."""
+def _measure(desk: Desk, run: Run, progress: Progress) -> Run:
+    """Do what is not done yet, and append it to the records; the run that comes back has all of its problems."""
+    failures: list[str] = []  # what is tried again should this process be killed: not written down before the end
     done = _done(desk, run)
     tasks = [task for task in _tasks(desk) if task not in done]
     together = [task for task in tasks if task.part is not Part.LATENCY]
@@ -236,12 +225,20 @@ def _measure(desk: Desk, run: Run, progress: Progress) -> Iterator[str]:
         with closing(spread(desk, some, n_processes=n_processes, progress=progress)) as results:
             for task, result in results:
                 if isinstance(result, Failure):
-                    yield f"{_name(desk, task)}: {result.message}"
+                    failures.append(f"{_name(desk, task)}: {result.message}")
                 else:
+                    if result.problems:
+                        run = _with_problems(run, result.problems)
+                        _write(desk.out, run)
                     if result.records:
                         records.append(desk.out, result.file, *result.records)
-                    yield from result.problems
                 counts.count(task)
+    return _with_problems(run, failures)
+
+
+def _with_problems(run: Run, more: Iterable[str]) -> Run:
+    """The run with further problems, each once."""
+    return replace(run, problems=tuple(dict.fromkeys([*run.problems, *more])))
 
 
 def _name(desk: Desk, task: Task) -> str:

@@ -87,7 +87,9 @@ class TestSet:
         for recording in self.recordings:
             digest.update(sha256_of(recording.path).encode())
             intent = "" if recording.is_out_of_scope else recording.intent
-            about = (recording.text, intent, dict(recording.slots or {}), recording.offset_s)
+            about = [recording.text, intent, dict(recording.slots or {}), recording.offset_s]
+            if recording.offset_s and recording.duration_s is not None:  # a part of a file
+                about.append(recording.duration_s)
             digest.update(json.dumps(about, sort_keys=True).encode())
         return {"name": self.name, "n": len(self.recordings), "sha256": digest.hexdigest()}
 
@@ -146,7 +148,7 @@ def _read(paths: Sequence[Path], domain: Domain) -> tuple[Recording, ...]:
     problems: list[str] = []
     for path in paths:
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8").split("\n")
         except ValueError as error:
             raise ManifestError(f"{path}: not text in UTF-8 ({error})") from error
         for n, line in enumerate(lines, start=1):

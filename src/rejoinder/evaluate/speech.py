@@ -25,6 +25,7 @@ from rejoinder.evaluate.words import Pair
 from rejoinder.events import Samples
 from rejoinder.nlu.values import find_values
 from rejoinder.progress import Progress, silent
+from rejoinder.session import AFTER_LAST_WORD
 from rejoinder.text import normalize
 from rejoinder.tts.cache import CachedSynthesizer
 from rejoinder.tts.synthesizer import Synthesizer
@@ -47,8 +48,6 @@ TERM_CARRIER = "The word is {}, please."
 
 LARGEST_NUMBER = 2_000.0
 """Numbers go up to this where no slot of the domain says otherwise: up to the years that telephones speak of."""
-
-_SILENCE = np.zeros(round(0.3 * SAMPLE_RATE), np.float32)  # after the last word, as a session adds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def measure(
         progress("hearing the voice", at, len(said), sentence.text)
         samples, first_audio_s = _speak(voice, sentence.text)
         samples = audio.resample(samples, voice.sample_rate, SAMPLE_RATE)
-        heard = assistant.pipeline.recognizer.transcribe(np.concatenate([samples, _SILENCE])).text
+        heard = assistant.pipeline.recognizer.transcribe(np.concatenate([samples, AFTER_LAST_WORD])).text
         one = replace(
             compare(sentence, heard, system=system),
             first_audio_s=round(first_audio_s, 4),

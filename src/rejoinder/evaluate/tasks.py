@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from rejoinder import acoustics, audio
+from rejoinder import audio, conditions
 from rejoinder.assistant import Assistant
 from rejoinder.errors import AudioError
 from rejoinder.evaluate import hearing, loadtest, overlap, records, turntaking
@@ -60,7 +60,7 @@ class EvaluationOptions:
     """What is measured, and how thoroughly."""
 
     conditions: Sequence[str] = CONDITIONS
-    """What the recordings are heard through (`acoustics.condition`)."""
+    """What the recordings are heard through (`conditions.condition`)."""
     parts: frozenset[Part] = frozenset(Part)
     callers: Sequence[int] = CALLERS
     """Numbers of callers that waiting is measured at."""
@@ -207,7 +207,7 @@ class Desk:
         """A recording through a condition: the same samples for every system."""
         assert self.test_set is not None
         name, recording = self.test_set.names[n], self.test_set.recordings[n]
-        change = acoustics.condition(condition, noises=_noises(self.noises))
+        change = conditions.condition(condition, noises=_noises(self.noises))
         return Call.of(recording.load(), change, np.random.default_rng(zlib.crc32(name.encode())))
 
     def _read(self, places: Iterable[int]) -> tuple[dict[str, Samples], tuple[str, ...]]:

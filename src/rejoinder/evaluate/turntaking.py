@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.random import Generator
 
-from rejoinder.acoustics import Condition, rms, speech_rms
+from rejoinder.acoustics import rms, speech_rms
 from rejoinder.assistant import Assistant
 from rejoinder.audio import SAMPLE_RATE, frames
+from rejoinder.conditions import Condition
 from rejoinder.dialogue import DialogueState
 from rejoinder.evaluate.records import EARLY_S
 from rejoinder.evaluate.scores import OperatingPoint

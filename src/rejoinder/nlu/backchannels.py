@@ -5,7 +5,7 @@ import re
 # Acknowledgements and continuers of English telephone speech: the backchannel tags of the Switchboard corpus
 # (Jurafsky, Shriberg & Biasca 1997, "Switchboard SWBD-DAMSL labeling project"), with the recognizers' spellings.
 _CONTINUER = (
-    r"(?:u+h+[- ]?hu+h|u+m+[- ]?hu+m+|m+[- ]?hm+|m+h+m+|mm+|hm+|huh|a+h+a*|o+h+|uh|um|"
+    r"(?:u+h+[- ]?hu+h|u+m+[- ]?hu+m+|m+[- ]?hm+|m+h+m+|mm+|hm+|huh|a+h+a*|e+h+[- ]?h[au]+h?|o+h+|uh|um|"
     r"yeah|yep|yup|okay|ok|right|alright|all right|sure|i see|got it|great|good|nice|cool|really|wow)"
 )
 _BACKCHANNEL = re.compile(rf"\W*{_CONTINUER}(?:\W+{_CONTINUER}){{0,2}}\W*", re.IGNORECASE)

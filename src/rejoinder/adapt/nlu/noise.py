@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from rejoinder.acoustics import condition
 from rejoinder.adapt.nlu.alignment import carry
 from rejoinder.adapt.nlu.data import Example
 from rejoinder.adapt.synthetic import speak
 from rejoinder.adapt.voices import Voice
+from rejoinder.conditions import condition
 from rejoinder.domain import Term
 from rejoinder.events import Samples
 from rejoinder.progress import Progress, silent
 from rejoinder.text import normalize
 
 CONDITIONS = ("clean", "phone", "noise15", "noise5", "reverb")
-"""What sentences are heard through, in turn; see `acoustics.condition`."""
+"""What sentences are heard through, in turn; see `conditions.condition`."""
 
 
 def as_heard(

@@ -91,6 +91,25 @@ def conditions_of(run: Run, scores: Scores) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys([*run.conditions, *measured]) if name in measured)
 
 
+def measured(scores: Scores) -> str:
+    """What figures are of: "40 recordings", or where none was heard "12 conversations, 60 sentences of its voice"."""
+    n_heard = max((heard.n for by_condition in scores.heard.values() for heard in by_condition.values()), default=0)
+    if n_heard:
+        return count(n_heard, "recording")
+    n_over = max((one.n_interruptions + one.n_backchannels for one in scores.behaviour.values()), default=0)
+    found = (
+        (max((one.n for one in scores.conversations.values()), default=0), "conversation", None),
+        (
+            max((one.wer.n for one in scores.voice.values()), default=0),
+            "sentence of its voice",
+            "sentences of its voice",
+        ),
+        (n_over, "reply spoken over", "replies spoken over"),
+        (max((one.n for levels in scores.latency.values() for one in levels), default=0), "wait", None),
+    )
+    return ", ".join(count(n, one, several) for n, one, several in found if n) or "nothing measured"
+
+
 def heard_in(scores: Scores, system: str, condition: str) -> Heard | None:
     """One system in one condition, where it was measured."""
     return scores.heard.get(system, {}).get(condition)

@@ -37,7 +37,8 @@ def summary(
         "\n".join(_table(scores, system, conditions)),
         "\n".join(_other_figures(scores, system)),
         "\n".join(_worst(turns, system, has_words)),
-        f"<sub>{_plain(_about(run, system))}</sub>",
+        "\n".join(f"- Not measured: {_plain(problem)}" for problem in _first(run.problems)),
+        f"<sub>{_plain(_about(run, scores, system))}</sub>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -95,6 +96,13 @@ def _other_figures(scores: Scores, system: str) -> Iterator[str]:
         yield f"- Conversations: {played.n_ok} of {played.n} passed{flaky}"
 
 
+def _first(problems: Sequence[str]) -> Iterator[str]:
+    """So many that a comment stays short."""
+    yield from problems[:N_WORST]
+    if len(problems) > N_WORST:
+        yield f"{len(problems) - N_WORST} more, which the report lists"
+
+
 def _worst(turns: Sequence[Turn], system: str, has_words: bool) -> Iterator[str]:
     """Recordings that went wrong in most conditions."""
     failed: dict[str, list[Turn]] = {}
@@ -121,9 +129,9 @@ def _words(turn: Turn) -> str:
     return f"; meant {_code(in_words(turn.meant))}, understood {_code(in_words(turn.understood))}"
 
 
-def _about(run: Run, system: str) -> str:
+def _about(run: Run, scores: Scores, system: str) -> str:
     models = ", ".join(f"{stage} {model}" for stage, model in run.systems.get(system, {}).items())
-    parts = [run.id, models, f"{run.test_set.get('n', '?')} recordings", run.machine, f"Rejoinder {run.version}"]
+    parts = [run.id, models, figures.measured(scores), run.machine, f"Rejoinder {run.version}"]
     return " · ".join(part for part in parts if part)
 
 

@@ -120,17 +120,21 @@ def _about(results: Results) -> Section:
     lines = [[system, *(models.get(stage, "") for stage in stages)] for system, models in run.systems.items()]
     facts = {
         "Run": run.id,
-        "Set": ", ".join(f"{name} {value}" for name, value in run.test_set.items()),
+        "Set": ", ".join(f"{name} {value}" for name, value in run.test_set.items() if value),
         "Conditions": ", ".join(run.conditions),
         "Machine": run.machine,
         "Version": run.version,
         "Began": run.created,
-        "Not measured": "; ".join(run.problems),
         "Took": f"{run.minutes:.1f} minutes" if run.minutes else "not finished",
     }
     listed = tag(
         "dl", [fragment(tag("dt", name), tag("dd", tag("bdi", value))) for name, value in facts.items() if value]
     )
     models = table(["System", *stages], lines, caption="Models", n_words=1 + len(stages)) if lines and stages else None
-    body = panels(panel("The run", listed), panel("Models", models) if models else None)
+    problems = tag("ul", [tag("li", tag("bdi", problem)) for problem in run.problems]) if run.problems else None
+    body = panels(
+        panel("The run", listed),
+        panel("Models", models) if models else None,
+        panel("Not measured", problems) if problems else None,
+    )
     return Section("run", "About this run", "", body)

@@ -1,14 +1,12 @@
 """A run's folder, read whole: what every section of a report is made of."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from rejoinder.errors import RejoinderError
 from rejoinder.evaluate.attribution import attribute
-from rejoinder.evaluate.records import BASE, PLAYED, RUN, SPOKEN, TURNS, Played, Run, Spoken, Turn, from_json, read
+from rejoinder.evaluate.records import BASE, PLAYED, SPOKEN, TURNS, Played, Run, Spoken, Turn, read, read_run
 from rejoinder.evaluate.report import figures
 from rejoinder.evaluate.scores import Difference, Scores
 from rejoinder.evaluate.scoring import read_scores
@@ -39,7 +37,7 @@ class Results:
 
         Raises `RejoinderError` where they are not, or cannot be read.
         """
-        run, scores = _read_run(folder), read_scores(folder)
+        run, scores = read_run(folder), read_scores(folder)
         systems = figures.systems_of(run, scores)
         base = BASE if BASE in systems else next(iter(systems), "")
         return cls(
@@ -83,16 +81,6 @@ class Results:
             if (one.measure, one.condition, one.system, one.against) == (measure, condition, system, against):
                 return one
         return None
-
-
-def _read_run(folder: Path) -> Run:
-    path = folder / RUN
-    if not path.is_file():
-        raise RejoinderError(f"{path}: no such file; name the folder of a run, as `rejoinder evaluate` writes it")
-    try:
-        return from_json(Run, json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RejoinderError(f"{path}: cannot be read ({error}); evaluate again") from error
 
 
 @dataclass(frozen=True, slots=True)
