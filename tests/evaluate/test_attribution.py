@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rejoinder.evaluate.attribution import attribute, lost_by_stage
-from rejoinder.evaluate.records import Meaning, Stage, Turn
+from rejoinder.evaluate.attribution import attribute, lost_by_stage, lost_in
+from rejoinder.evaluate.records import Check, Meaning, PlayedTurn, Stage, Turn
 
 RIGHT, WRONG = Meaning("order", {"drink": "latte"}), Meaning("order", {"drink": "mocha"})
 
@@ -94,3 +94,22 @@ def test_counts() -> None:
     assert lost_by_stage(turns) == {"turn taking": 1, "recognition": 1, "unknown": 1}
     assert list(lost_by_stage(turns)) == ["turn taking", "recognition", "unknown"]
     assert attribute([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("caller", "heard", "failed", "stage"),
+    [
+        ("a latte", "A latte.", (), None),
+        ("a latte", "A lottery.", ("intent", "says"), Stage.RECOGNITION),
+        ("a latte", "A latte.", ("slots",), Stage.UNDERSTANDING),
+        ("a latte", "A latte.", ("says", "action"), Stage.DIALOGUE),
+        ("a latte", "", ("intent", "says"), Stage.TURNS),
+        ("wait", "Wait.", ("interrupted",), Stage.TURNS),
+        ("a latte", "A latte.", ("within_ms",), Stage.TURNS),
+        ("(1.flac)", "A lottery.", ("intent",), Stage.UNKNOWN),
+        ("(1.flac)", "A latte.", ("says",), Stage.DIALOGUE),
+    ],
+)
+def test_turns_of_conversations(caller: str, heard: str, failed: tuple[str, ...], stage: Stage | None) -> None:
+    checks = (Check("ends", "no", "no", True), *(Check(what, "this", "that", False) for what in failed))
+    assert lost_in(PlayedTurn(caller, heard, "", checks)) is stage

@@ -115,5 +115,6 @@ def test_a_dialogue_as_text() -> None:
         "  ✓ intent: order",
         "  ✗ says: What size",
         "  ✗ action: order (got: none)",
+        "  lost by dialogue",
         "  ✗ the call was over",
     ]

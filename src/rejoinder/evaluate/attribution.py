@@ -9,7 +9,7 @@ in another condition, that were understood.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from rejoinder.evaluate.records import Meaning, Stage, Turn
+from rejoinder.evaluate.records import Meaning, PlayedTurn, Stage, Turn
 from rejoinder.evaluate.words import normal_words
 
 
@@ -48,6 +48,26 @@ def _lost(turn: Turn, understood: set[tuple[str, ...]]) -> Stage | None:
 
 def _is(understood: Meaning | None, meant: Meaning) -> bool:
     return understood is not None and understood.same_as(meant)
+
+
+def lost_in(turn: PlayedTurn) -> Stage | None:
+    """Where a turn of a conversation went wrong, by the checks that failed; None where none did.
+
+    Turn taking, if the reply was not stopped as it should have been or came late, or nothing was heard. Else
+    recognition, if other words were heard than said; understanding, if intent or slots are wrong all the same; and the
+    dialogue, if only what was said or done is.
+    """
+    failed = {check.what for check in turn.checks if not check.ok}
+    if not failed:
+        return None
+    said = normal_words(turn.caller)
+    if failed <= {"interrupted", "within_ms"} or (said and not turn.heard):
+        return Stage.TURNS
+    if failed & {"intent", "slots"}:
+        if turn.caller.startswith("("):  # a recording, whose words are not written
+            return Stage.UNKNOWN
+        return Stage.UNDERSTANDING if said == normal_words(turn.heard) else Stage.RECOGNITION
+    return Stage.DIALOGUE
 
 
 def lost_by_stage(turns: Sequence[Turn]) -> dict[str, int]:

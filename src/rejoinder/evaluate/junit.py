@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from rejoinder.evaluate.attribution import lost_in
 from rejoinder.evaluate.records import Check, Played
 
 _MARKS = {True: "✓", False: "✗"}
@@ -19,6 +20,7 @@ def as_text(played: Played) -> str:
     assistant  A latte, that's $3.50. Shall I make it?
       ✓ intent: orderDrink
       ✗ says: What size
+      lost by dialogue
     """
     lines: list[str] = []
     for turn in played.turns:
@@ -27,6 +29,8 @@ def as_text(played: Played) -> str:
             lines.append(f"heard      {turn.heard}")
         lines.append(f"assistant  {turn.reply or '(nothing)'}")
         lines += [f"  {_told(check)}" for check in turn.checks]
+        if (stage := lost_in(turn)) is not None:
+            lines.append(f"  lost by {stage}")
     if played.error is not None:
         lines.append(f"  ✗ {played.error}")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from rejoinder.evaluate.attribution import lost_in
 from rejoinder.evaluate.records import Played, PlayedTurn, Spoken
 from rejoinder.evaluate.report import figures
 from rejoinder.evaluate.report.axes import Axis, fitting
@@ -190,4 +191,5 @@ def _checks(turn: PlayedTurn) -> Html | None:
     passed = tag(
         "li", tag("span", "✓", class_="sign passed", aria_hidden="true"), f"{figures.count(n_ok, 'check')} passed"
     )
-    return tag("ul", lines, passed if n_ok else None, class_="checks") if turn.checks else None
+    lost = tag("li", f"Lost by {stage}") if (stage := lost_in(turn)) is not None else None
+    return tag("ul", lines, lost, passed if n_ok else None, class_="checks") if turn.checks else None
