@@ -16,7 +16,7 @@ install: $(VENV)/.installed ## create .venv and install Rejoinder with its test 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,whisper,llm,train]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,whisper,llm,train,serve]'
 	touch $@
 
 browser: ## install Chromium for the report's tests, where this may be done

@@ -84,7 +84,9 @@ def test_events() -> None:
 
 def test_errors() -> None:
     tree = {error.__name__ for error in errors.RejoinderError.__subclasses__()}
-    assert tree == {"DomainError", "AudioError", "ModelError", "MissingExtraError", "ActionError", "AdaptError"}
+    assert tree == {
+        *("DomainError", "AudioError", "ModelError", "MissingExtraError", "ActionError", "SettingsError", "AdaptError"),
+    }
     assert errors.AdaptError.__subclasses__() == [errors.ManifestError]
 
 
@@ -123,6 +125,10 @@ def test_commands_and_their_options() -> None:
             *("--repeat", "--fail-under", "--out", "--keep-audio", "--junit", "--json", "--report"),
         },
         "loadtest": {"--set", "--callers", "--seconds", "--bound-ms", "--json"},
+        "serve": {
+            *("--config", "--print-config", "--new-key", "--name", "--host", "--port", "--keys", "--origin"),
+            *("--tls-certificate", "--tls-key", "--max-sessions", "--max-requests"),
+        },
         "demo": {"--out"},
         "models": {"--json"},
         "doctor": {"--json"},

@@ -110,7 +110,7 @@ class Conversation:
 
         `samples` is float32 mono of shape (n_samples,) at `audio.SAMPLE_RATE`.
         """
-        heard = [self._pipeline.recognize(samples[start:end]) for start, end in _speech_spans(samples)]
+        heard = [self._pipeline.recognize(samples[start:end]) for start, end in speech_spans(samples)]
         if len(heard) == 1:
             return heard[0]
         confidence = float(np.mean([transcript.confidence for transcript in heard])) if heard else 0.0
@@ -173,6 +173,11 @@ class Assistant:
         """What the assistant knows."""
         return self.pipeline.domain
 
+    @property
+    def workers(self) -> Workers:
+        """The threads that its models run on; whoever serves it shares them."""
+        return self._workers
+
     def ask(self, text: str) -> SpokenReply:
         """Answer one typed question, as a conversation of its own."""
         return self.conversation().ask(text)
@@ -185,9 +190,15 @@ class Assistant:
         """A conversation of several turns without live audio."""
         return Conversation(self.pipeline, state)
 
-    def session(self, *, options: SessionOptions | None = None, state: DialogueState | None = None) -> Session:
-        """A live caller; use it with `async with`."""
-        return Session(self.pipeline, self._workers, Vad.load(), options=options, state=state)
+    def session(
+        self,
+        *,
+        options: SessionOptions | None = None,
+        state: DialogueState | None = None,
+        pipeline: Pipeline | None = None,
+    ) -> Session:
+        """A live caller; use it with `async with`. `pipeline` replaces the stages, for one who only listens, say."""
+        return Session(pipeline or self.pipeline, self._workers, Vad.load(), options=options, state=state)
 
     def warm(self) -> None:
         """Synthesize the replies that never change, so that they are there at once; kept in the cache folder."""
@@ -219,7 +230,7 @@ def fixed_replies(domain: Domain) -> tuple[str, ...]:
     return tuple(dict.fromkeys(render(text, {}) for text in templates if not names(text)))
 
 
-def _speech_spans(samples: Samples) -> list[tuple[int, int]]:
+def speech_spans(samples: Samples) -> list[tuple[int, int]]:
     """From where to where there is speech, in samples: turns, joined as long as recognition takes them in one piece."""
     state, options = TurnState(), TurnOptions()
     spans: list[tuple[float, float]] = []

@@ -6,6 +6,7 @@
     ├── ModelError          a model that is missing, damaged or unknown
     ├── MissingExtraError   an optional part that is not installed; says what to type
     ├── ActionError         an action or webhook of the domain that failed
+    ├── SettingsError       settings of the server that are wrong or unsafe: which, where from, the choices
     └── AdaptError          an adaptation that cannot go on: its data, the disk, the memory, a training that diverged
         └── ManifestError   a manifest that is wrong: file, line, what
 
@@ -37,6 +38,10 @@ class MissingExtraError(RejoinderError):
 
 class ActionError(RejoinderError):
     """An action or webhook of the domain that failed or took too long."""
+
+
+class SettingsError(RejoinderError):
+    """Settings of the server that are wrong or unsafe."""
 
 
 class AdaptError(RejoinderError):

@@ -23,6 +23,7 @@ SECTIONS = {
     "See it work": ("demo",),
     "Your domain": ("init", "check", "ask", "talk", "adapt"),
     "Measure it": ("evaluate", "loadtest"),
+    "Serve it": ("serve",),
     "This machine": ("models", "doctor", "bench"),
 }
 """The order of the commands in the help: that in which a newcomer needs them."""
@@ -120,6 +121,7 @@ def main() -> None:
     rejoinder ask my-shop "are you open today"  ask it something
     rejoinder talk my-shop                      speak with it
     rejoinder evaluate my-shop                  what it understands, how fast, and a report
+    rejoinder serve my-shop                     for programs that speak OpenAI's protocols
     """
 
 

@@ -1,0 +1,105 @@
+"""The server: one app in which every door leads to the same assistant, and how it is run."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI, Response, WebSocket
+from fastapi.responses import JSONResponse
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from rejoinder import __version__
+from rejoinder.assistant import Assistant
+from rejoinder.serve.api_errors import add_handlers
+from rejoinder.serve.entrance import Entrance
+from rejoinder.serve.metrics import MEDIA_TYPE, Metrics
+from rejoinder.serve.realtime.endpoint import realtime
+from rejoinder.serve.rest import Rest
+from rejoinder.serve.security import Admission, Keys
+from rejoinder.serve.settings import Settings
+
+
+def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAPI:
+    """The app of one assistant, for any ASGI server; it closes the assistant when the server ends.
+
+    Raises `SettingsError` for settings that contradict each other or would let anyone in.
+    """
+    settings = settings or Settings()
+    settings.check()
+    keys = Keys.load(settings.keys) if settings.keys is not None else None
+    metrics = Metrics()
+    requests = Admission(settings.max_requests, "requests")
+    sessions = Admission(settings.max_sessions, "calls")
+    metrics.watch("requests_in_progress", "Requests being worked on.", requests)
+    metrics.watch("sessions", "Live calls.", sessions)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        assistant.close()
+
+    app = FastAPI(
+        title=f"Rejoinder: {assistant.domain.name}",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,  # these pages would fetch their scripts from elsewhere
+        redoc_url=None,
+        middleware=[
+            Middleware(Entrance, settings=settings, keys=keys, metrics=metrics, requests=requests, sessions=sessions)
+        ],
+    )
+    add_handlers(app)
+    app.include_router(Rest(assistant, settings, metrics).router())
+
+    @app.websocket("/v1/realtime")
+    async def live(websocket: WebSocket) -> None:
+        await realtime(websocket, assistant=assistant)
+
+    @app.get("/healthz", summary="Whether the server runs")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="Whether another call would be taken", responses={503: {"description": "It is full"}})
+    async def readyz() -> JSONResponse:
+        if sessions.is_full or requests.is_full:
+            return JSONResponse({"status": "full"}, 503, {"Retry-After": "1"})
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    async def show_metrics() -> Response:
+        return Response(metrics.exposition(), media_type=MEDIA_TYPE)
+
+    return app
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Take the address and port; raises `OSError` when they cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+
+
+def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+    """What runs the app. On SIGTERM it takes no more requests, ends what is under way within `drain_s`, and returns."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # the entrance writes one without queries and addresses
+        server_header=False,
+        timeout_graceful_shutdown=round(settings.drain_s),
+        ws="websockets-sansio",
+        ws_max_size=1_000_000,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(assistant: Assistant, settings: Settings, *, listening: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; `listening` is told the URL once the port is taken."""
+    app = create_app(assistant, settings)
+    with listen(settings) as taken:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        listening(f"{'https' if settings.uses_tls else 'http'}://{host}:{taken.getsockname()[1]}")
+        server(app, settings).run(sockets=[taken])

@@ -1,0 +1,151 @@
+"""Settings of the server: from its file, the environment and the command line, the later of these first."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rejoinder.errors import SettingsError, one_of
+
+PREFIX = "REJOINDER_"
+"""Of the environment's variables: `REJOINDER_PORT` sets `port`."""
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Names of this machine that no other one can reach."""
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """How the server listens and what it allows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address to listen on; anything but this machine's own needs `keys`."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port to listen on; 0 takes any that is free."""
+    keys: Path | None = None
+    """File with the hashes of API keys, which `rejoinder serve --new-key` writes; without it no key is asked for."""
+    origins: tuple[str, ...] = ()
+    """Web pages that may call, besides the server's own: "https://shop.example"."""
+    tls_certificate: Path | None = None
+    """Certificate chain in PEM format; with `tls_key` the server speaks HTTPS."""
+    tls_key: Path | None = None
+    """Private key of the certificate, in PEM format."""
+    max_requests: Count = 8
+    """Requests that are worked on at the same time; one more is asked to come back."""
+    max_sessions: Count = 32
+    """Live calls at the same time; one more is asked to come back."""
+    requests_per_minute: Count = 600
+    """Requests of one key, or one address where there are no keys; as many may come at once."""
+    max_body_mb: Positive = 25.0
+    """Largest request body."""
+    max_audio_s: Positive = 600.0
+    """Longest recording to transcribe."""
+    body_timeout_s: Positive = 30.0
+    """How long a client may take to send a request body."""
+    stage_timeout_s: Positive = 60.0
+    """When a stage that works on a request counts as hung."""
+    drain_s: Positive = 20.0
+    """On SIGTERM: how long requests and calls under way may go on."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in LOOPBACK
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the server speaks HTTPS."""
+        return self.tls_certificate is not None
+
+    def check(self) -> None:
+        """Raise `SettingsError` where the settings contradict each other, or would let anyone in."""
+        if not self.is_local and self.keys is None:
+            raise SettingsError(
+                f"host {self.host} can be reached from other machines, so callers need a key; type: "
+                "rejoinder serve --new-key --keys keys.txt, and then serve with --keys keys.txt"
+            )
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise SettingsError("tls_certificate and tls_key go together; one of them is missing")
+        for name in ("keys", "tls_certificate", "tls_key"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise SettingsError(f"{name}: {path}: there is no such file")
+        for origin in self.origins:
+            scheme, _, host = origin.partition("://")
+            if scheme not in {"http", "https"} or not host or "/" in host:
+                raise SettingsError(f"origins: '{origin}' is no origin; write it as https://shop.example, with no path")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Settings, and where each value that is not the default was set."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+    def as_yaml(self) -> str:
+        """The settings as a file that sets them again, each with where it came from."""
+        values = self.settings.model_dump(mode="json")
+        return "\n".join(  # JSON is YAML, too
+            f"{name}: {json.dumps(value)}  # {self.sources.get(name, 'default')}" for name, value in values.items()
+        )
+
+
+def resolve(
+    *, file: Path | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
+) -> Resolved:
+    """Settings by precedence: `flags` (None: not given), the environment, the YAML `file`, the defaults.
+
+    Raises `SettingsError` with each value that is wrong and where it was set.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    if file is not None:
+        for name, value in _read(file).items():
+            values[name], sources[name] = value, str(file)
+    for name in Settings.model_fields:
+        variable = PREFIX + name.upper()
+        if variable in environment:
+            text = environment[variable]
+            values[name] = [part for part in text.split(",") if part] if name == "origins" else text
+            sources[name] = variable
+    for name, value in (flags or {}).items():
+        if value is not None and value != ():
+            values[name], sources[name] = value, "--" + name.replace("_", "-")
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(one, sources) for one in error.errors()]
+        raise SettingsError("\n".join(problems)) from error
+    return Resolved(settings, sources)
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SettingsError(f"{file}{line}: {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: not YAML that can be read") from error
+    if not isinstance(content or {}, dict):
+        raise SettingsError(f"{file}: must be a mapping, such as 'port: 8080'")
+    return {str(name): value for name, value in (content or {}).items()}
+
+
+def _problem(error: Any, sources: Mapping[str, str]) -> str:
+    name = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        known = one_of(tuple(Settings.model_fields), n_most=40)
+        return f"{sources[name]}: there is no setting '{name}' ({known})"
+    return f"{sources[name]}: {name}: {error['msg'].lower()}, not {error['input']!r}"
