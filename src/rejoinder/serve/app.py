@@ -15,7 +15,7 @@ from rejoinder.assistant import Assistant
 from rejoinder.serve.api_errors import add_handlers
 from rejoinder.serve.entrance import Entrance
 from rejoinder.serve.metrics import MEDIA_TYPE, Metrics
-from rejoinder.serve.realtime.endpoint import realtime
+from rejoinder.serve.realtime.endpoint import RealtimeOptions, realtime
 from rejoinder.serve.rest import Rest
 from rejoinder.serve.security import Admission, Keys
 from rejoinder.serve.settings import Settings
@@ -89,7 +89,7 @@ def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=round(settings.drain_s),
         ws="websockets-sansio",
-        ws_max_size=1_000_000,
+        ws_max_size=2 * RealtimeOptions().longest_message,  # the endpoint answers what is too long with an error
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
