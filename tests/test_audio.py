@@ -1,4 +1,4 @@
-"""Audio at the edges: files of every kind, sample rates, 16-bit integers, mu-law."""
+"""Audio at the edges: files of every kind, sample rates, 16-bit integers, mu-law and A-law."""
 
 from pathlib import Path
 
@@ -142,3 +142,38 @@ def test_frames_hold_every_sample_once(n_samples: int, n_frame: int) -> None:
     cut = list(audio.frames(samples, n_frame))
     assert all(len(frame) == n_frame for frame in cut[:-1])
     assert np.array_equal(np.concatenate([*cut, samples[:0]]), samples)
+
+
+# ITU-T G.711, table 1a: the values at the decision levels' outputs, on the scale of 13 bits (4096), as 16-bit integers.
+ALAW = {
+    0xD5: 8,
+    0xD4: 24,
+    0xC5: 264,
+    0xF5: 528,
+    0xE5: 1056,
+    0x95: 2112,
+    0x85: 4224,
+    0xB5: 8448,
+    0xA5: 16896,
+    0xAA: 32256,
+}
+
+
+@pytest.mark.parametrize(("code", "value"), ALAW.items())
+def test_alaw_has_the_values_of_g711(code: int, value: int) -> None:
+    both_signs = np.array([code, code ^ 0x80], np.uint8)
+    decoded = audio.from_alaw(both_signs)
+    assert list(np.round(decoded * 32768)) == [value, -value]
+    assert list(audio.to_alaw(decoded)) == list(both_signs)
+
+
+def test_every_alaw_code_comes_back() -> None:
+    codes = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(audio.to_alaw(audio.from_alaw(codes)), codes)
+
+
+@given(st.integers(-32768, 32767))
+def test_alaw_is_as_near_as_its_segments_allow(value: int) -> None:
+    (decoded,) = audio.from_alaw(audio.to_alaw(np.array([value / 32768], np.float32))) * 32768
+    assert abs(decoded - value) <= max(8, abs(value) / 32 + 8)
+    assert decoded > 0 if value >= 0 else decoded < 0

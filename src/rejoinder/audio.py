@@ -16,6 +16,8 @@ SAMPLE_RATE = 16_000
 LONGEST_FILE_S = 3_600.0
 """Longest recording that is read at once: a wrong file should not fill the memory."""
 
+_ALAW_SEGMENT_ENDS = np.array([0x1F, 0x3F, 0x7F, 0xFF, 0x1FF, 0x3FF, 0x7FF])  # as 12-bit magnitudes
+
 
 def load(
     path: str | Path, *, offset_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE
@@ -105,6 +107,23 @@ def from_mulaw(encoded: NDArray[np.uint8]) -> Samples:
     code = ~encoded.astype(np.int32) & 0xFF
     magnitude = ((((code & 0x0F) << 1) + 33) << ((code >> 4) & 0x07)) - 33
     return (np.where(code & 0x80, -magnitude, magnitude) * 4 / 32768.0).astype(np.float32)
+
+
+def to_alaw(samples: Samples) -> NDArray[np.uint8]:
+    """Compand to 8-bit A-law as ITU-T G.711 has it, with the even bits inverted for the wire."""
+    pcm = to_int16(samples).astype(np.int32) >> 3  # 13 bits
+    magnitude = np.where(pcm < 0, ~pcm, pcm)
+    segment = np.searchsorted(_ALAW_SEGMENT_ENDS, magnitude)
+    mantissa = (magnitude >> np.maximum(segment, 1)) & 0x0F
+    return np.asarray(((segment << 4) | mantissa) ^ np.where(pcm < 0, 0x55, 0xD5), dtype=np.uint8)
+
+
+def from_alaw(encoded: NDArray[np.uint8]) -> Samples:
+    """Expand 8-bit A-law (ITU-T G.711) to float32."""
+    code = encoded.astype(np.int32) ^ 0x55
+    segment = (code >> 4) & 0x07
+    magnitude = (((code & 0x0F) << 4) + np.where(segment > 0, 0x108, 8)) << np.maximum(segment - 1, 0)
+    return np.asarray(np.where(code & 0x80, magnitude, -magnitude) / 32768.0, dtype=np.float32)
 
 
 def frames(samples: Samples, n_samples: int) -> Iterator[Samples]:

@@ -117,15 +117,15 @@ class TestConversationsAlone:
 @pytest.mark.model
 class TestMeasured:
     def test_from_the_command_to_the_report(self, tmp_path: Path) -> None:
-        from rejoinder.evaluate.overlap import _said
         from rejoinder.tts.hibari import HibariSynthesizer
+        from rejoinder.tts.synthesizer import spoken
 
         shop = made(
             tmp_path / "shop",
             {"audio_filepath": "1.wav", "text": "when are you open", "intent": "hours"},
             {"audio_filepath": "2.wav", "intent": "hours"},
         )
-        save(shop / "1.wav", _said(HibariSynthesizer.load(), "When are you open?"))
+        save(shop / "1.wav", spoken(HibariSynthesizer.load(), "When are you open?"))
         save(shop / "2.wav", np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE).astype(np.float32))
         out = tmp_path / "run"
         command = ("evaluate", shop, "--conditions", "clean", "--only", "turns", "--out", out)

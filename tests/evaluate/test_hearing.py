@@ -139,13 +139,13 @@ def test_turns_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 @pytest.mark.model
 def test_a_voice_through_a_telephone(tmp_path: Path) -> None:
-    from rejoinder.evaluate.overlap import _said
     from rejoinder.tts.hibari import HibariSynthesizer
+    from rejoinder.tts.synthesizer import spoken
 
     (tmp_path / "domain.yaml").write_text(
         "name: shop\nintents:\n  hours:\n    patterns: [when are you open]\n    reply: From nine to five.\n"
     )
-    save(tmp_path / "1.wav", _said(HibariSynthesizer.load(), "when are you open?"))
+    save(tmp_path / "1.wav", spoken(HibariSynthesizer.load(), "when are you open?"))
     recording = Recording(tmp_path / "1.wav", "when are you open", "hours", {})
     call = Call.of(recording.load(), condition("phone"), np.random.default_rng(0))
     assistant = Assistant.load(tmp_path)

@@ -12,6 +12,7 @@ from rejoinder.evaluate.overlap import Overlap, behaviour, overlaps
 from rejoinder.evaluate.records import append, read
 from rejoinder.evaluate.tasks import OVERLAPS
 from rejoinder.events import Samples
+from rejoinder.tts.synthesizer import spoken
 from tests.fakes import fake_pipeline, silence, speak
 
 
@@ -79,6 +80,6 @@ def test_the_voices_that_are_installed_say_what_is_to_be_said() -> None:
     voices = dict(overlap._voices())
     assert "hibari" in voices
     for voice in voices.values():
-        said = overlap._said(voice, overlap.INTERRUPTIONS[0])
+        said = spoken(voice, overlap.INTERRUPTIONS[0])
         assert 0.4 * SAMPLE_RATE < len(said) < 3 * SAMPLE_RATE
         assert said.dtype == np.float32

@@ -51,14 +51,14 @@ QUICK = EvaluationOptions(conditions=("clean", "phone"), parts=frozenset((Part.T
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
     """A domain whose two callers are a voice and noise; caches of its own."""
-    from rejoinder.evaluate.overlap import _said
     from rejoinder.tts.hibari import HibariSynthesizer
+    from rejoinder.tts.synthesizer import spoken
 
     folder = tmp_path_factory.mktemp("shop")
     (folder / "domain.yaml").write_text(DOMAIN)
     (folder / "tests").mkdir()
     (folder / "tests" / "calls.yaml").write_text(CONVERSATIONS)
-    save(folder / "1.wav", _said(HibariSynthesizer.load(), "When are you open?"))
+    save(folder / "1.wav", spoken(HibariSynthesizer.load(), "When are you open?"))
     save(folder / "2.wav", np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE).astype(np.float32))
     lines = (
         {"audio_filepath": "1.wav", "text": "when are you open", "intent": "hours"},

@@ -154,12 +154,12 @@ def test_the_noise_goes_on_as_loud_as_it_was() -> None:
 class TestSpeechSpan:
     @pytest.mark.parametrize("level", [0.0, 0.003])
     def test_of_a_voice_in_silence_and_in_faint_noise(self, level: float) -> None:
-        from rejoinder.evaluate.overlap import _said
         from rejoinder.tts.hibari import HibariSynthesizer
+        from rejoinder.tts.synthesizer import spoken
 
-        spoken = _said(HibariSynthesizer.load(), "Two large coffees, please.")
-        loud = np.flatnonzero(np.abs(spoken) > 0.03)
-        padded = np.concatenate([np.zeros(SAMPLE_RATE, np.float32), spoken, np.zeros(2 * SAMPLE_RATE, np.float32)])
+        said = spoken(HibariSynthesizer.load(), "Two large coffees, please.")
+        loud = np.flatnonzero(np.abs(said) > 0.03)
+        padded = np.concatenate([np.zeros(SAMPLE_RATE, np.float32), said, np.zeros(2 * SAMPLE_RATE, np.float32)])
         noisy = (padded + np.random.default_rng(0).normal(0, level, len(padded))).astype(np.float32)
         begin_s, end_s = speech_span(noisy)
         assert begin_s == pytest.approx(1.0 + loud[0] / SAMPLE_RATE, abs=0.1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rejoinder import acoustics, audio
+from rejoinder import acoustics
 from rejoinder.assistant import Assistant
 from rejoinder.audio import SAMPLE_RATE
 from rejoinder.errors import ModelError
@@ -20,7 +20,7 @@ from rejoinder.evaluate.turntaking import Call, noise_floor
 from rejoinder.events import Event, PartialTranscript, ReplyDone, Samples
 from rejoinder.progress import Progress, silent
 from rejoinder.session import SessionOptions
-from rejoinder.tts.synthesizer import Synthesizer
+from rejoinder.tts.synthesizer import Synthesizer, spoken
 from rejoinder.vad import CHUNK_S
 
 BACKCHANNELS = ("uh-huh", "mm-hmm", "okay", "yeah", "right", "I see")
@@ -73,16 +73,16 @@ def overlaps(
     """Speak over the assistant, with the voices that are installed and with `recordings` of callers by their names."""
     pipeline = replace(assistant.pipeline, synthesizer=LongReply(), llm=None)
     listener = Assistant(pipeline)
-    spoken = [
+    callers = [
         *((name, samples, True) for name, samples in _backchannels()),
         *((name, samples, False) for name, samples in _interruptions()),
         *((name, samples, False) for name, samples in list(recordings.items())[:MOST_RECORDINGS]),
     ]
     found = []
     try:
-        for n, (said, samples, is_backchannel) in enumerate(spoken, start=1):
+        for n, (said, samples, is_backchannel) in enumerate(callers, start=1):
             found.append(Overlap(system, said, is_backchannel, *_speak_over(listener, Call.of(samples))))
-            progress("speaking over replies", n, len(spoken))
+            progress("speaking over replies", n, len(callers))
     finally:
         listener.close()
     return tuple(found)
@@ -130,7 +130,7 @@ def _behaviour(found: Sequence[Overlap]) -> Behaviour:
 def _backchannels() -> Iterator[tuple[str, Samples]]:
     for name, voice in _voices():
         for text in BACKCHANNELS:
-            samples = _said(voice, text)
+            samples = spoken(voice, text)
             for pace in PACES:
                 yield f"{text} ({name}, {pace:g})", acoustics.change_speed(samples, pace)
 
@@ -138,12 +138,7 @@ def _backchannels() -> Iterator[tuple[str, Samples]]:
 def _interruptions() -> Iterator[tuple[str, Samples]]:
     for name, voice in _voices():
         for text in INTERRUPTIONS:
-            yield f"{text} ({name})", _said(voice, text)
-
-
-def _said(voice: Synthesizer, text: str) -> Samples:
-    samples = np.concatenate([np.zeros(0, np.float32), *voice.synthesize(text)])
-    return audio.resample(samples, voice.sample_rate, SAMPLE_RATE)
+            yield f"{text} ({name})", spoken(voice, text)
 
 
 def _voices() -> list[tuple[str, Synthesizer]]:

@@ -46,7 +46,7 @@ from rejoinder.pipeline import Pipeline
 from rejoinder.progress import Progress, silent
 from rejoinder.session import Session, SessionOptions
 from rejoinder.tts.lexicon import compile_lexicon
-from rejoinder.tts.synthesizer import Synthesizer
+from rejoinder.tts.synthesizer import Synthesizer, spoken
 from rejoinder.vad import CHUNK_S, CHUNK_SAMPLES
 from rejoinder.workers import Workers
 
@@ -333,9 +333,7 @@ class Callers:
         """The recording of a turn, or else its words as a voice says them, at `SAMPLE_RATE`."""
         if turn.recording is not None:
             return audio.load(turn.recording)
-        voice = self._voice(turn.manner.voice)
-        spoken = np.concatenate([np.zeros(0, np.float32), *voice.synthesize(turn.caller or "")])
-        return np.concatenate([LEAD, audio.resample(spoken, voice.sample_rate, SAMPLE_RATE)])
+        return np.concatenate([LEAD, spoken(self._voice(turn.manner.voice), turn.caller or "")])
 
     def _voice(self, name: str | None) -> Synthesizer:
         if name not in self._voices:

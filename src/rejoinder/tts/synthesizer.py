@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Protocol
 
+import numpy as np
+
+from rejoinder.audio import SAMPLE_RATE, resample
 from rejoinder.events import Samples
 
 
@@ -20,3 +23,9 @@ class Synthesizer(Protocol):
         `text` is as a person would write it: numbers, money and codes are expanded and terms pronounced inside.
         """
         ...
+
+
+def spoken(synthesizer: Synthesizer, text: str) -> Samples:
+    """All of a text as a recognizer takes it: float32 of shape (n_samples,) at `audio.SAMPLE_RATE`."""
+    samples = np.concatenate([np.zeros(0, np.float32), *synthesizer.synthesize(text)])
+    return resample(samples, synthesizer.sample_rate, SAMPLE_RATE)

@@ -5,15 +5,12 @@ from enum import Enum
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
-from rejoinder.audio import SAMPLE_RATE, frames, from_int16, from_mulaw, to_int16, to_mulaw
+from rejoinder.audio import SAMPLE_RATE, frames, from_alaw, from_int16, from_mulaw, to_alaw, to_int16, to_mulaw
 from rejoinder.events import Samples
 
 PIECE_S = 0.1
 """Audio is decoded, resampled and sent in pieces this long: no caller's keeps the event loop from the others."""
-
-_SEGMENT_ENDS = np.array([0x1F, 0x3F, 0x7F, 0xFF, 0x1FF, 0x3FF, 0x7FF])  # of A-law's segments, as 12-bit magnitudes
 
 
 class Encoding(Enum):
@@ -82,20 +79,3 @@ class OutputStream:
             samples = np.asarray(self._resampler.resample_chunk(samples, last=last), np.float32)
         for piece in frames(samples, round(PIECE_S * self._encoding.sample_rate)):
             yield self._encoding.encode(piece)
-
-
-def to_alaw(samples: Samples) -> NDArray[np.uint8]:
-    """Compand to 8-bit A-law as ITU-T G.711 has it, with the even bits inverted for the wire."""
-    pcm = to_int16(samples).astype(np.int32) >> 3  # 13 bits
-    magnitude = np.where(pcm < 0, ~pcm, pcm)
-    segment = np.searchsorted(_SEGMENT_ENDS, magnitude)
-    mantissa = (magnitude >> np.maximum(segment, 1)) & 0x0F
-    return np.asarray(((segment << 4) | mantissa) ^ np.where(pcm < 0, 0x55, 0xD5), dtype=np.uint8)
-
-
-def from_alaw(encoded: NDArray[np.uint8]) -> Samples:
-    """Expand 8-bit A-law (ITU-T G.711) to float32."""
-    code = encoded.astype(np.int32) ^ 0x55
-    segment = (code >> 4) & 0x07
-    magnitude = (((code & 0x0F) << 4) + np.where(segment > 0, 0x108, 8)) << np.maximum(segment - 1, 0)
-    return np.asarray(np.where(code & 0x80, magnitude, -magnitude) / 32768.0, dtype=np.float32)
