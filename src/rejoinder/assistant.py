@@ -20,7 +20,7 @@ from rejoinder.dialogue import DialogueState
 from rejoinder.domain import Domain
 from rejoinder.domain.templates import names, render
 from rejoinder.errors import AudioError
-from rejoinder.events import Samples, Understanding
+from rejoinder.events import Samples, Understanding, Watcher
 from rejoinder.nlu.encoder import Encoder
 from rejoinder.nlu.joint import JointModel
 from rejoinder.nlu.llm import LlmAnswerer
@@ -196,9 +196,11 @@ class Assistant:
         options: SessionOptions | None = None,
         state: DialogueState | None = None,
         pipeline: Pipeline | None = None,
+        watcher: Watcher | None = None,
     ) -> Session:
         """A live caller; use it with `async with`. `pipeline` replaces the stages, for one who only listens, say."""
-        return Session(pipeline or self.pipeline, self._workers, Vad.load(), options=options, state=state)
+        stages = pipeline or self.pipeline
+        return Session(stages, self._workers, Vad.load(), options=options, state=state, watcher=watcher)
 
     def warm(self) -> None:
         """Synthesize the replies that never change, so that they are there at once; kept in the cache folder."""

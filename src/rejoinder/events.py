@@ -7,7 +7,7 @@ the events is also what an evaluation scores. `decision_s` and the other duratio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,3 +180,19 @@ Event: TypeAlias = (
     | StageFailed
     | SessionEnded
 )
+
+
+class Watcher(Protocol):
+    """Is told of all that happens in a session, before its transport is: metrics, traces, a store.
+
+    It is called on the event loop, so it must return at once, and must not raise.
+    """
+
+    def event(self, event: Event) -> None:
+        """The session emits an event."""
+
+    def audio(self, frame: Samples) -> None:
+        """The caller's next audio: float32 mono of shape (n_samples,) at `audio.SAMPLE_RATE`."""
+
+    def closed(self) -> None:
+        """The call is over; nothing follows."""

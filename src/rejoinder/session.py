@@ -35,6 +35,7 @@ from rejoinder.events import (
     StageFailed,
     TurnEnded,
     Understood,
+    Watcher,
 )
 from rejoinder.nlu.backchannels import is_backchannel
 from rejoinder.pipeline import Draft, Pipeline
@@ -47,6 +48,12 @@ from rejoinder.workers import Workers
 AFTER_LAST_WORD = np.zeros(round(0.3 * SAMPLE_RATE), np.float32)
 """Silence put after a turn's last word, rather than waited for: moonshine was trained on whole utterances. WER on AN4's
 training set (79 utterances): 17.6% with the 64 ms of silence that there are at a pause, 13.5% with this."""
+
+PARTIAL_S = 1.0
+"""How soon the words of a caller who speaks on are wanted: whatever another caller waits for goes before."""
+
+DRAFT_S = 0.3
+"""The same for what may come of them: that a reply stops, or what is to be said if these were the last."""
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -132,12 +139,14 @@ class Session:
         *,
         options: SessionOptions | None = None,
         state: DialogueState | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._workers = workers
         self._vad = vad
         self._options = options or SessionOptions()
         self._state = state or DialogueState()
+        self._watcher = watcher
         self._bias: Bias | None = None
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._waiting_audio_s = 0.0
@@ -186,6 +195,8 @@ class Session:
             return
         if frame.ndim != 1 or frame.dtype != np.float32:
             raise AudioError(f"a frame must be float32 of shape (n_samples,), not {frame.dtype} of shape {frame.shape}")
+        if self._watcher is not None:
+            self._watcher.audio(frame)
         audio = np.concatenate([self._rest, np.nan_to_num(frame, nan=0.0, posinf=1.0, neginf=-1.0)])
         n_whole = len(audio) // CHUNK_SAMPLES * CHUNK_SAMPLES
         self._rest = audio[n_whole:]
@@ -326,7 +337,7 @@ class Session:
         return bool(last.chunks) and soon and fits and not last.acted
 
     def _look_ahead(self, turn: _Turn) -> None:
-        """Recognize what has been said so far, if it is time and a thread is free."""
+        """Recognize what has been said so far, if it is time and nobody else waits."""
         if self._now_s < turn.partial_due_s or (turn.partial is not None and not turn.partial.done()):
             return
         if turn.over_reply or self._options.lockstep or not self._workers.busy:
@@ -357,8 +368,10 @@ class Session:
         samples = np.concatenate([*turn.chunks, AFTER_LAST_WORD] if paused else turn.chunks)
         earlier, bias, n_heard = turn.hypothesis, self._bias, len(turn.chunks)
         started = time.perf_counter()
+        wanted_in_s = self._wanted_in_s(turn)
         heard = await self._try(
-            "recognition", self._run(lambda: self._pipeline.recognize(samples, bias=bias, earlier=earlier))
+            "recognition",
+            self._run(lambda: self._pipeline.recognize(samples, bias=bias, earlier=earlier), wanted_in_s=wanted_in_s),
         )
         turn.recognize_s = time.perf_counter() - started
         if heard is None or n_heard < turn.n_heard:  # a later look was faster
@@ -371,7 +384,10 @@ class Session:
     async def _draft(self, turn: _Turn, *, only_if: Completion | None = None) -> None:
         """Work out the reply to the words so far and, unless drafts are off, the beginning of its audio."""
         this, heard = turn.pause, turn.hypothesis
-        draft = await self._try("understanding", self._run(lambda: self._pipeline.draft(heard, turn.state)))
+        wanted_in_s = min(DRAFT_S, self._wanted_in_s(turn))
+        draft = await self._try(
+            "understanding", self._run(lambda: self._pipeline.draft(heard, turn.state), wanted_in_s=wanted_in_s)
+        )
         if draft is None or turn.pause is not this:
             return
         if this is not None:
@@ -382,7 +398,15 @@ class Session:
             turn.speech = self._speech(draft.reply.text) if self._options.drafts and draft.reply.text else None
         turn.draft = draft
         if turn.speech is not None:
-            await self._try("synthesis", turn.speech.prepare())
+            await self._try("synthesis", turn.speech.prepare(wanted_in_s))
+
+    def _wanted_in_s(self, turn: _Turn) -> float:
+        """How soon the words of a turn are wanted."""
+        if turn is not self._turn:
+            return 0.0  # it is over: the caller waits
+        if turn.pause is not None:
+            return self._options.turns.least_silence_s - self._options.turns.pause_s
+        return DRAFT_S if turn.over_reply else PARTIAL_S
 
     def _is_backchannel(self, turn: _Turn, *, spoken_s: float) -> bool:
         """Whether the words only say "go on"; an "uh-huh" to a question that wants a yes is an answer."""
@@ -511,7 +535,10 @@ class Session:
 
     async def _hand_over(self, speech: Speech, decided: float | None = None) -> None:
         """Emit audio clause by clause, no further ahead than the transport takes it."""
-        while (samples := await self._try("synthesis", speech.take())) is not None:
+        while True:
+            heard_in_s = max(0.0, self._playing_until_s - self._now_s)  # what was handed over plays that long
+            if (samples := await self._try("synthesis", speech.take(heard_in_s))) is None:
+                return
             while self._waiting_audio_s > self._options.reply_ahead_s:
                 self._audio_taken.clear()
                 await self._audio_taken.wait()
@@ -561,10 +588,12 @@ class Session:
         return Speech(self._pipeline.synthesize(text), self._run)
 
     def _emit(self, event: Event) -> None:
+        if self._watcher is not None:
+            self._watcher.event(event)
         self._events.put_nowait(event)
 
-    def _run(self, call: Callable[[], Result], *, timeout_s: float | None = None) -> Coroutine[None, None, Result]:
-        return self._workers.run(call, timeout_s=timeout_s or self._options.stage_timeout_s)
+    def _run(self, call: Callable[[], Result], wanted_in_s: float = 0.0) -> Coroutine[None, None, Result]:
+        return self._workers.run(call, timeout_s=self._options.stage_timeout_s, wanted_in_s=wanted_in_s)
 
     def _run_waiting(
         self, call: Callable[[], Result], *, timeout_s: float | None = None

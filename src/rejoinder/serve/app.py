@@ -1,24 +1,35 @@
 """The server: one app in which every door leads to the same assistant, and how it is run."""
 
+import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI, Response, WebSocket
 from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp
 
 from rejoinder import __version__
 from rejoinder.assistant import Assistant
 from rejoinder.serve.api_errors import add_handlers
+from rejoinder.serve.calls import Calls
 from rejoinder.serve.entrance import Entrance
 from rejoinder.serve.metrics import MEDIA_TYPE, Metrics
 from rejoinder.serve.realtime.endpoint import RealtimeOptions, realtime
 from rejoinder.serve.rest import Rest
 from rejoinder.serve.security import Admission, Keys
 from rejoinder.serve.settings import Settings
+
+LOOP_STEP_S = 0.1
+"""How often the event loop's lag is measured."""
+
+DRAIN_STEP_S = 0.1
+"""How often a draining server looks whether the last call is over."""
+
+CUT_S = 5
+"""How long clients have at least to take note that their connection is closed."""
 
 
 def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAPI:
@@ -35,10 +46,15 @@ def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAP
     metrics.watch("requests_in_progress", "Requests being worked on.", requests)
     metrics.watch("sessions", "Live calls.", sessions)
 
+    calls = Calls(assistant, settings, keys=keys, admission=sessions, metrics=metrics)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        assistant.close()
+        async with AsyncExitStack() as open_for_the_server:
+            open_for_the_server.callback(assistant.close)
+            watching = asyncio.create_task(_watch_loop(metrics))
+            open_for_the_server.callback(watching.cancel)
+            yield
 
     app = FastAPI(
         title=f"Rejoinder: {assistant.domain.name}",
@@ -50,12 +66,14 @@ def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAP
             Middleware(Entrance, settings=settings, keys=keys, metrics=metrics, requests=requests, sessions=sessions)
         ],
     )
+    app.state.calls = calls
     add_handlers(app)
     app.include_router(Rest(assistant, settings, metrics).router())
 
     @app.websocket("/v1/realtime")
     async def live(websocket: WebSocket) -> None:
-        await realtime(websocket, assistant=assistant)
+        with calls.answer("realtime", admit=False) as call:
+            await realtime(websocket, call)
 
     @app.get("/healthz", summary="Whether the server runs")
     async def healthz() -> dict[str, str]:
@@ -63,6 +81,8 @@ def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAP
 
     @app.get("/readyz", summary="Whether another call would be taken", responses={503: {"description": "It is full"}})
     async def readyz() -> JSONResponse:
+        if sessions.draining:
+            return JSONResponse({"status": "draining"}, 503, {"Retry-After": "5"})
         if sessions.is_full or requests.is_full:
             return JSONResponse({"status": "full"}, 503, {"Retry-After": "1"})
         return JSONResponse({"status": "ready"})
@@ -80,20 +100,40 @@ def listen(settings: Settings) -> socket.socket:
     return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
 
 
-def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
-    """What runs the app. On SIGTERM it takes no more requests, ends what is under way within `drain_s`, and returns."""
+class DrainingServer(uvicorn.Server):
+    """On SIGTERM, calls under way may go on for `drain_s`; uvicorn would cut every WebSocket at once.
+
+    Meanwhile no call is let in, and `/readyz` says so, for a load balancer to send callers elsewhere.
+    """
+
+    def __init__(self, config: uvicorn.Config, calls: Calls) -> None:
+        super().__init__(config)
+        self._calls = calls
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End in order; a second signal ends the wait."""
+        admission = self._calls.admission
+        admission.draining = True
+        ends_s = time.monotonic() + self._calls.settings.drain_s
+        while admission.n_inside and time.monotonic() < ends_s and not self.force_exit:
+            await asyncio.sleep(DRAIN_STEP_S)
+        self.config.timeout_graceful_shutdown = round(max(CUT_S, ends_s - time.monotonic()))
+        await super().shutdown(sockets)
+
+
+def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """What runs the app of `create_app`. On SIGTERM it drains and returns."""
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,  # the entrance writes one without queries and addresses
         server_header=False,
-        timeout_graceful_shutdown=round(settings.drain_s),
         ws="websockets-sansio",
         ws_max_size=2 * RealtimeOptions().longest_message,  # the endpoint answers what is too long with an error
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
-    return uvicorn.Server(config)
+    return DrainingServer(config, app.state.calls)
 
 
 def serve(assistant: Assistant, settings: Settings, *, listening: Callable[[str], None]) -> None:
@@ -103,3 +143,12 @@ def serve(assistant: Assistant, settings: Settings, *, listening: Callable[[str]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         listening(f"{'https' if settings.uses_tls else 'http'}://{host}:{taken.getsockname()[1]}")
         server(app, settings).run(sockets=[taken])
+
+
+async def _watch_loop(metrics: Metrics) -> None:
+    """Measure by how much the event loop is late, as long as the server runs."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due_s = loop.time() + LOOP_STEP_S
+        await asyncio.sleep(LOOP_STEP_S)
+        metrics.loop_lag(max(0.0, loop.time() - due_s))

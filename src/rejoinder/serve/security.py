@@ -176,6 +176,8 @@ class Admission:
     def __init__(self, n_most: int, what: str) -> None:
         self.n_most = n_most
         self.n_inside = 0
+        self.draining = False
+        """Set when the server is about to end: nobody else is let in."""
         self._what = what
 
     @property
@@ -186,6 +188,8 @@ class Admission:
     @contextmanager
     def enter(self) -> Iterator[None]:
         """Be counted for as long as the block runs; raises `RefusedError` when it is full."""
+        if self.draining:
+            raise RefusedError(503, "draining", "the server is about to end; try again", retry_after_s=5)
         if self.is_full:
             raise RefusedError(
                 503, "overloaded", f"{self.n_most} {self._what} are being served already", retry_after_s=1

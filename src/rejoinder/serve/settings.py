@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError
 
 from rejoinder.errors import SettingsError, one_of
 
@@ -19,6 +19,7 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 """Names of this machine that no other one can reach."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -29,7 +30,7 @@ class Settings(BaseModel):
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address to listen on; anything but this machine's own needs `keys`."""
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    port: Port = 8080
     """Port to listen on; 0 takes any that is free."""
     keys: Path | None = None
     """File with the hashes of API keys, which `rejoinder serve --new-key` writes; without it no key is asked for."""
@@ -55,6 +56,26 @@ class Settings(BaseModel):
     """When a stage that works on a request counts as hung."""
     drain_s: Positive = 20.0
     """On SIGTERM: how long requests and calls under way may go on."""
+    wyoming_port: Port | None = None
+    """Port of the Wyoming protocol (Home Assistant); 0 takes any that is free."""
+    riva_port: Port | None = None
+    """Port of Riva's gRPC services; 0 takes any that is free."""
+    sip_port: Port | None = None
+    """UDP port for telephone calls by SIP; 0 takes any that is free."""
+    rtp_ports: tuple[Port, Port] = (16384, 16583)
+    """First and last UDP port for the audio of telephone calls."""
+    trusted: tuple[IPvAnyNetwork, ...] = ()
+    """Networks that may use the doors whose protocols know no keys (Wyoming, SIP), besides this machine."""
+    twilio_token: Path | None = None
+    """File that holds Twilio's auth token; with it, Twilio's media streams are answered at /twilio."""
+    store: str | None = None
+    """Database that keeps what was said, redacted: sqlite:///calls.db, or PostgreSQL's URL; without it, nothing is."""
+    store_audio: bool = False
+    """Keep the callers' audio, too."""
+    store_days: Positive = 30.0
+    """When what is kept is deleted."""
+    otel_endpoint: str | None = None
+    """Where to send OpenTelemetry traces by OTLP over HTTP: http://localhost:4318"""
 
     @property
     def is_local(self) -> bool:
@@ -75,14 +96,20 @@ class Settings(BaseModel):
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise SettingsError("tls_certificate and tls_key go together; one of them is missing")
-        for name in ("keys", "tls_certificate", "tls_key"):
+        for name in ("keys", "tls_certificate", "tls_key", "twilio_token"):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise SettingsError(f"{name}: {path}: there is no such file")
+        if self.rtp_ports[0] > self.rtp_ports[1]:
+            raise SettingsError(f"rtp_ports: {self.rtp_ports[0]} is above {self.rtp_ports[1]}; first the lower one")
         for origin in self.origins:
             scheme, _, host = origin.partition("://")
             if scheme not in {"http", "https"} or not host or "/" in host:
                 raise SettingsError(f"origins: '{origin}' is no origin; write it as https://shop.example, with no path")
+
+
+_LISTS = frozenset({"origins", "trusted", "rtp_ports"})
+"""Settings that the environment gives as a list with commas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +144,7 @@ def resolve(
         variable = PREFIX + name.upper()
         if variable in environment:
             text = environment[variable]
-            values[name] = [part for part in text.split(",") if part] if name == "origins" else text
+            values[name] = [part for part in text.split(",") if part] if name in _LISTS else text
             sources[name] = variable
     for name, value in (flags or {}).items():
         if value is not None and value != ():

@@ -17,10 +17,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from rejoinder import Assistant
 from rejoinder.asr.recognizer import Bias, Transcript
 from rejoinder.dialogue import DialogueState
-from rejoinder.events import Samples
+from rejoinder.events import Samples, Watcher
 from rejoinder.pipeline import Pipeline
+from rejoinder.serve.calls import Calls
 from rejoinder.serve.realtime.endpoint import RealtimeOptions, realtime
 from rejoinder.serve.realtime.protocol import ServerEvent
+from rejoinder.serve.settings import Settings
 from rejoinder.session import Session, SessionOptions
 from rejoinder.workers import Workers
 from tests.fakes import FakeRecognizer, FakeVad
@@ -53,18 +55,22 @@ class FakeAssistant(Assistant):
         options: SessionOptions | None = None,
         state: DialogueState | None = None,
         pipeline: Pipeline | None = None,
+        watcher: Watcher | None = None,
     ) -> Session:
         vad: Any = FakeVad()
-        self.sessions.append(Session(pipeline or self.pipeline, self.workers, vad, options=options, state=state))
+        stages = pipeline or self.pipeline
+        self.sessions.append(Session(stages, self.workers, vad, options=options, state=state, watcher=watcher))
         return self.sessions[-1]
 
 
 @asynccontextmanager
 async def serving(assistant: Assistant, options: RealtimeOptions | None = None) -> AsyncIterator[int]:
     """The port of a server whose only route is `/v1/realtime`."""
+    calls = Calls(assistant, Settings())
 
     async def route(websocket: WebSocket) -> None:
-        await realtime(websocket, assistant=assistant, options=options)
+        with calls.answer("realtime", admit=False) as call:
+            await realtime(websocket, call, options=options)
 
     app = Starlette(routes=[WebSocketRoute("/v1/realtime", route)])
     config = uvicorn.Config(app, host="127.0.0.1", port=0, ws="websockets-sansio", lifespan="off", log_level="error")

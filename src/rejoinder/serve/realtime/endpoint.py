@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rejoinder.assistant import Assistant
 from rejoinder.audio import SAMPLE_RATE
 from rejoinder.dialogue import DialogueState
 from rejoinder.events import ReplyDone, Samples, SessionEnded
+from rejoinder.serve.calls import Call
 from rejoinder.serve.realtime.audio import InputStream
 from rejoinder.serve.realtime.conversation import Conversation
 from rejoinder.serve.realtime.listening import listening, silent
@@ -68,7 +68,7 @@ class RealtimeOptions:
     """When the recognition of a committed turn counts as hung."""
 
 
-async def realtime(websocket: WebSocket, *, assistant: Assistant, options: RealtimeOptions | None = None) -> None:
+async def realtime(websocket: WebSocket, call: Call, *, options: RealtimeOptions | None = None) -> None:
     """Serve one client, who has been let in, until either side ends it.
 
     `?intent=transcription` only writes down; `?model=` is echoed.
@@ -82,7 +82,7 @@ async def realtime(websocket: WebSocket, *, assistant: Assistant, options: Realt
         settings = ConversationSettings(type="realtime", model=websocket.query_params.get("model") or "rejoinder")
     conversation = Conversation(settings, new_id=lambda kind: f"{kind}_{uuid.uuid4().hex[:20]}")
     try:
-        await _Call(websocket, assistant, options or RealtimeOptions(), conversation).run()
+        await _Connection(websocket, call, options or RealtimeOptions(), conversation).run()
     except* WebSocketDisconnect:
         pass
     except* Exception as failures:
@@ -94,14 +94,13 @@ async def realtime(websocket: WebSocket, *, assistant: Assistant, options: Realt
             await websocket.close(1011)
 
 
-class _Call:
-    """One connection."""
+class _Connection:
+    """One client."""
 
-    def __init__(
-        self, websocket: WebSocket, assistant: Assistant, options: RealtimeOptions, conversation: Conversation
-    ) -> None:
+    def __init__(self, websocket: WebSocket, call: Call, options: RealtimeOptions, conversation: Conversation) -> None:
         self._websocket = websocket
-        self._assistant = assistant
+        self._call = call
+        self._assistant = call.assistant
         self._options = options
         self._conversation = conversation
         self._outbox: asyncio.Queue[list[ServerEvent] | None] = asyncio.Queue(N_WAITING)
@@ -310,7 +309,7 @@ class _Call:
         """The session that answers, with the dialogue so far."""
         if self._answering is None:
             pipeline = self._assistant.pipeline
-            self._answering = self._assistant.session(
+            self._answering = self._call.session(
                 options=self._session_options(greet),
                 state=self._state,
                 pipeline=silent(pipeline) if self._conversation.text_only else pipeline,
@@ -324,7 +323,7 @@ class _Call:
             return self._answering_session()
         if self._listening is None:
             pipeline = listening(self._assistant.pipeline)
-            self._listening = self._assistant.session(options=self._session_options(False), pipeline=pipeline)
+            self._listening = self._call.session(options=self._session_options(False), pipeline=pipeline)
             self._begin(self._listening, listens=True)
         return self._listening
 
