@@ -1,0 +1,1 @@
+"""The page to talk to: its files, and the WebSocket behind it."""
