@@ -3,6 +3,7 @@
 from rejoinder.cli import adapting as adapting  # its commands join those of `main`
 from rejoinder.cli import evaluating as evaluating
 from rejoinder.cli import loading as loading
+from rejoinder.cli import reviewing as reviewing
 from rejoinder.cli import serving as serving
 from rejoinder.cli.commands import main
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from rejoinder.domain import Domain
 from rejoinder.domain.compilation import compile_domain
+from rejoinder.domain.corrections import with_corrections
 from rejoinder.domain.schema import DomainEntry, Entry, known_keys
 from rejoinder.domain.source import KeyPath, Source, did_you_mean
 from rejoinder.errors import DomainError
@@ -57,7 +58,7 @@ def read_domain(folder: Path) -> Domain:
     domain = compile_domain(entry, source, path.parent)
     if source.problems:
         source.stop()
-    return domain
+    return with_corrections(domain)
 
 
 def validated(source: Source, schema: type[EntryT]) -> EntryT:

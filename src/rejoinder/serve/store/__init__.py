@@ -1,0 +1,1 @@
+"""What callers said and what became of it, kept only when asked for; redacted before it is written."""
