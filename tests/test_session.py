@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import logging
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -528,17 +527,12 @@ async def test_a_reply_that_ends_the_call_ends_the_session() -> None:
     assert of(ReplyAudio, events)
 
 
-async def test_workers_run_no_more_than_their_number_at_once() -> None:
-    workers, n_now, n_most = Workers(2), 0, 0
-
-    def work() -> None:
-        nonlocal n_now, n_most
-        n_now += 1
-        n_most = max(n_most, n_now)
-        time.sleep(0.02)
-        n_now -= 1
-
-    await asyncio.gather(*(workers.run(work, timeout_s=5) for _ in range(8)))
-    workers.close()
-    assert n_most == 2
-    assert not workers.busy
+async def test_a_voice_that_failed_in_a_draft_is_tried_again_for_the_reply() -> None:
+    synthesizer = FakeSynthesizer(fail=True)
+    async with a_session(fake_pipeline(synthesizer=synthesizer)) as session:
+        await session.feed(np.concatenate([speak("when are you open"), silence(0.1)]))
+        await session.settle()
+        synthesizer.fail = False
+        events = await heard(session, silence(2))
+    assert of(StageFailed, events)
+    assert len(of(ReplyAudio, events)) == 2

@@ -83,6 +83,14 @@ class TurnEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnDropped:
+    """What began with `SpeechStarted` came to nothing: a noise, or a backchannel, after its own event."""
+
+    speech_end_s: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Understood:
     """What the turn was taken to mean; not emitted for drafts."""
 
@@ -170,6 +178,7 @@ Event: TypeAlias = (
     SpeechStarted
     | PartialTranscript
     | TurnEnded
+    | TurnDropped
     | Understood
     | ReplyStarted
     | ReplyContinued

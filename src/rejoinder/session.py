@@ -33,6 +33,7 @@ from rejoinder.events import (
     SessionEnded,
     SpeechStarted,
     StageFailed,
+    TurnDropped,
     TurnEnded,
     Understood,
     Watcher,
@@ -40,10 +41,10 @@ from rejoinder.events import (
 from rejoinder.nlu.backchannels import is_backchannel
 from rejoinder.pipeline import Draft, Pipeline
 from rejoinder.prosody import Prosody
-from rejoinder.speech import Speech
+from rejoinder.speech import Outbox, Speech
 from rejoinder.turns import TurnOptions, TurnState
 from rejoinder.vad import CHUNK_S, CHUNK_SAMPLES, Vad
-from rejoinder.workers import Workers
+from rejoinder.workers import Pace, Workers
 
 AFTER_LAST_WORD = np.zeros(round(0.3 * SAMPLE_RATE), np.float32)
 """Silence put after a turn's last word, rather than waited for: moonshine was trained on whole utterances. WER on AN4's
@@ -148,10 +149,9 @@ class Session:
         self._state = state or DialogueState()
         self._watcher = watcher
         self._bias: Bias | None = None
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._waiting_audio_s = 0.0
-        self._audio_taken = asyncio.Event()
+        self._outbox = Outbox(self._options.reply_ahead_s, watcher)
         self._now_s = 0.0
+        self._pace = Pace()
         self._rest = np.zeros(0, np.float32)
         # A turn is sure only after some speech; the audio before it reaches back beyond that.
         sure_s = max(self._options.turns.least_speech_s, self._options.turns.least_interruption_s)
@@ -197,7 +197,9 @@ class Session:
             raise AudioError(f"a frame must be float32 of shape (n_samples,), not {frame.dtype} of shape {frame.shape}")
         if self._watcher is not None:
             self._watcher.audio(frame)
-        audio = np.concatenate([self._rest, np.nan_to_num(frame, nan=0.0, posinf=1.0, neginf=-1.0)])
+        if not np.isfinite(frame).all():
+            frame = np.nan_to_num(frame, nan=0.0, posinf=1.0, neginf=-1.0)
+        audio = np.concatenate([self._rest, frame])
         n_whole = len(audio) // CHUNK_SAMPLES * CHUNK_SAMPLES
         self._rest = audio[n_whole:]
         for start in range(0, n_whole, CHUNK_SAMPLES):
@@ -207,15 +209,11 @@ class Session:
             if self._options.lockstep:
                 await self.settle()
             else:
-                await asyncio.sleep(0)  # the work that this chunk began is begun; other callers are not held up
+                await self._pace.keep(self._now_s, CHUNK_S, self._background)
 
     async def next_event(self, timeout_s: float | None = None) -> Event:
         """The next event; raises `TimeoutError` when none comes within `timeout_s`."""
-        event = await asyncio.wait_for(self._events.get(), timeout_s)
-        if isinstance(event, ReplyAudio):
-            self._waiting_audio_s -= len(event.samples) / event.sample_rate
-            self._audio_taken.set()
-        return event
+        return await self._outbox.take(timeout_s)
 
     async def events(self) -> AsyncIterator[Event]:
         """All events until the session ends."""
@@ -248,7 +246,7 @@ class Session:
             self._reply = None
         heard_s = max(0.0, min(self._now_s, self._playing_until_s) - self._reply_began_s)
         self._playing_until_s = self._now_s
-        self._drop_waiting_audio()
+        self._outbox.drop_audio()
         self._emit(ReplyDone(interrupted=True, at_s=self._now_s, heard_s=heard_s))
 
     def playback_ended(self) -> None:
@@ -384,7 +382,7 @@ class Session:
     async def _draft(self, turn: _Turn, *, only_if: Completion | None = None) -> None:
         """Work out the reply to the words so far and, unless drafts are off, the beginning of its audio."""
         this, heard = turn.pause, turn.hypothesis
-        wanted_in_s = min(DRAFT_S, self._wanted_in_s(turn))
+        wanted_in_s = self._wanted_in_s(turn) if only_if is None else DRAFT_S
         draft = await self._try(
             "understanding", self._run(lambda: self._pipeline.draft(heard, turn.state), wanted_in_s=wanted_in_s)
         )
@@ -397,16 +395,17 @@ class Session:
         if turn.speech is None or turn.draft is None or turn.draft.reply.text != draft.reply.text:
             turn.speech = self._speech(draft.reply.text) if self._options.drafts and draft.reply.text else None
         turn.draft = draft
-        if turn.speech is not None:
-            await self._try("synthesis", turn.speech.prepare(wanted_in_s))
+        if turn.speech is not None and not await self._try("synthesis", turn.speech.prepare(wanted_in_s)):
+            turn.speech = None  # it failed: the reply is worth another try
 
     def _wanted_in_s(self, turn: _Turn) -> float:
         """How soon the words of a turn are wanted."""
+        ahead_s = self._pace.ahead_s(self._now_s)
         if turn is not self._turn:
-            return 0.0  # it is over: the caller waits
+            return ahead_s  # it is over: the caller waits
         if turn.pause is not None:
-            return self._options.turns.least_silence_s - self._options.turns.pause_s
-        return DRAFT_S if turn.over_reply else PARTIAL_S
+            return ahead_s + self._options.turns.least_silence_s - self._options.turns.pause_s
+        return ahead_s + (DRAFT_S if turn.over_reply else PARTIAL_S)
 
     def _is_backchannel(self, turn: _Turn, *, spoken_s: float) -> bool:
         """Whether the words only say "go on"; an "uh-huh" to a question that wants a yes is an answer."""
@@ -426,6 +425,8 @@ class Session:
         async with self._commit_order:
             heard_out = await self._hear_out(turn)
             if self._closed or (heard_out and self._was_nothing(turn)):
+                if not self._closed:
+                    self._emit(TurnDropped(turn.speech_end_s, self._now_s))
                 return
             draft, drafted = await self._final_draft(turn, heard_out)
             self.interrupt()
@@ -500,7 +501,7 @@ class Session:
         turn.acted = True
         started = time.perf_counter()
         timeout_s = action.timeout_s + self._options.stage_timeout_s
-        done = await self._try("action", self._run_waiting(lambda: self._pipeline.finish(draft), timeout_s=timeout_s))
+        done = await self._try("action", self._run_waiting(lambda: self._pipeline.finish(draft), timeout_s))
         finished, ok = done or (self._pipeline.failed(draft), False)
         self._emit(ActionRun(action.name, ok, time.perf_counter() - started, self._now_s))
         return finished
@@ -539,14 +540,10 @@ class Session:
             heard_in_s = max(0.0, self._playing_until_s - self._now_s)  # what was handed over plays that long
             if (samples := await self._try("synthesis", speech.take(heard_in_s))) is None:
                 return
-            while self._waiting_audio_s > self._options.reply_ahead_s:
-                self._audio_taken.clear()
-                await self._audio_taken.wait()
+            await self._outbox.room()
             decision_s, decided = time.perf_counter() - decided if decided else None, None
             sample_rate = self._pipeline.synthesizer.sample_rate
-            length_s = len(samples) / sample_rate
-            self._waiting_audio_s += length_s
-            self._playing_until_s = max(self._playing_until_s, self._now_s) + length_s
+            self._playing_until_s = max(self._playing_until_s, self._now_s) + len(samples) / sample_rate
             self._emit(ReplyAudio(samples, sample_rate, self._now_s, decision_s))
 
     def _mind_the_silence(self) -> None:
@@ -566,8 +563,6 @@ class Session:
             self._state, reply = dialogue.idle(self._pipeline.domain, self._state)
             self._say(reply)
 
-    # Small things.
-
     def _begin(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         """Start work that `settle` waits for and `close` drops."""
         task = asyncio.create_task(work)
@@ -575,29 +570,16 @@ class Session:
         task.add_done_callback(self._background.discard)
         return task
 
-    def _drop_waiting_audio(self) -> None:
-        """Take back the audio that no transport has taken yet: it would be heard after the interruption."""
-        waiting = [self._events.get_nowait() for _ in range(self._events.qsize())]
-        for event in waiting:
-            if not isinstance(event, ReplyAudio):
-                self._events.put_nowait(event)
-        self._waiting_audio_s = 0.0
-        self._audio_taken.set()
-
     def _speech(self, text: str) -> Speech:
         return Speech(self._pipeline.synthesize(text), self._run)
 
     def _emit(self, event: Event) -> None:
-        if self._watcher is not None:
-            self._watcher.event(event)
-        self._events.put_nowait(event)
+        self._outbox.put(event)
 
     def _run(self, call: Callable[[], Result], wanted_in_s: float = 0.0) -> Coroutine[None, None, Result]:
         return self._workers.run(call, timeout_s=self._options.stage_timeout_s, wanted_in_s=wanted_in_s)
 
-    def _run_waiting(
-        self, call: Callable[[], Result], *, timeout_s: float | None = None
-    ) -> Coroutine[None, None, Result]:
+    def _run_waiting(self, call: Callable[[], Result], timeout_s: float | None = None) -> Coroutine[None, None, Result]:
         return self._workers.run(call, timeout_s=timeout_s or self._options.stage_timeout_s, waits=True)
 
     async def _try(self, stage: str, work: Awaitable[Result]) -> Result | None:
@@ -613,5 +595,4 @@ class Session:
 
     def _under_way(self) -> list["asyncio.Task[None]"]:
         """All work under way that will end by itself: not a reply that waits for the transport."""
-        held = self._waiting_audio_s > self._options.reply_ahead_s
-        return [task for task in self._background if not (held and task is self._reply)]
+        return [task for task in self._background if not (self._outbox.is_full and task is self._reply)]

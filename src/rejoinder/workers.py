@@ -1,15 +1,52 @@
-"""Bounded threads for inference: the event loop never computes, and callers share the cores fairly."""
+"""Bounded threads for inference: the event loop never computes, and what is wanted soonest is done first."""
 
 import asyncio
+import logging
+import math
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+import threading
+import time
+from collections.abc import Callable, Set
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 N_WAITING_THREADS = 32
 """Calls of actions and language models that may wait for other machines at the same time."""
+
+PATIENT_S = 0.5
+"""Work that is wanted no sooner leaves a thread free for what is: no model call can be broken off."""
+
+TOLERATED_S = 2.0
+"""By how much a caller's audio may be ahead of the clock: networks deliver late and then all at once."""
+
+FASTEST = 20
+"""Audio that is further ahead is taken at this many times its pace, for listening alone takes time, too."""
+
+MOST_UNDER_WAY = 4
+"""Pieces of work that a caller may have under way whose audio is ahead of the clock."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One call on its way."""
+
+    call: Callable[[], Any]
+    wanted_at: float
+    patient: bool
+    future: "Future[Any]" = field(default_factory=Future)
+    began_at: float = math.inf
+    watch: asyncio.TimerHandle | None = None
+    """Looks whether it hangs."""
+
+    def forget(self, _: object) -> None:
+        """It is done."""
+        if self.watch is not None:
+            self.watch.cancel()
 
 
 class Workers:
@@ -22,40 +59,138 @@ class Workers:
 
     def __init__(self, n_threads: int | None = None) -> None:
         self.n_threads = n_threads or os.cpu_count() or 1
-        self._computing = ThreadPoolExecutor(self.n_threads, thread_name_prefix="rejoinder")
+        self._n_patient_most = max(1, self.n_threads - 1)
+        self._changed = threading.Condition()  # guards all that follows
+        self._jobs: list[_Job] = []
+        self._running: set[_Job] = set()
+        self._n_threads = 0
+        self._closed = False
         self._waiting = ThreadPoolExecutor(N_WAITING_THREADS, thread_name_prefix="rejoinder-waiting")
-        self._n_under_way = 0
 
     @property
     def busy(self) -> bool:
-        """Whether new work would have to wait: the moment to leave out what is only nice to have, such as partials."""
-        return self._n_under_way >= self.n_threads
+        """Whether patient work would have to wait: the moment to leave out what is only nice to have."""
+        with self._changed:
+            return len(self._running) + len(self._jobs) >= self._n_patient_most
 
-    async def run(self, call: Callable[[], Result], *, timeout_s: float, waits: bool = False) -> Result:
+    async def run(
+        self, call: Callable[[], Result], *, timeout_s: float, wanted_in_s: float = 1.0, waits: bool = False
+    ) -> Result:
         """Run `call` on a thread; `waits` says that it waits rather than computes.
 
+        `wanted_in_s` is how soon the result is wanted, and so what is done first: 0 when a caller waits for it.
         Raises `TimeoutError` when it takes too long. A call that has begun then goes on, one that has not never does.
         """
-        job = (self._waiting if waits else self._computing).submit(call)
-        future = asyncio.wrap_future(job)
-        future.add_done_callback(_seen)
-        if not waits:
-            self._n_under_way += 1
-            future.add_done_callback(self._finished)
+        job = None if waits else self._put(call, wanted_in_s)
+        future: Future[Result] = self._waiting.submit(call) if job is None else job.future
+        waited_for = asyncio.wrap_future(future)
+        waited_for.add_done_callback(_seen)
+        if job is not None:
+            self._mind(job, timeout_s)
+            waited_for.add_done_callback(job.forget)
         try:
             async with asyncio.timeout(timeout_s):
-                return await asyncio.shield(future)
+                return await asyncio.shield(waited_for)
         except (TimeoutError, asyncio.CancelledError):
-            job.cancel()
+            future.cancel()
             raise
-
-    def _finished(self, _: "asyncio.Future[Result]") -> None:
-        self._n_under_way -= 1
 
     def close(self) -> None:
         """Let the threads end; work that has not begun is dropped."""
-        self._computing.shutdown(wait=False, cancel_futures=True)
+        with self._changed:
+            self._closed = True
+            dropped, self._jobs = self._jobs, []
+            self._changed.notify_all()
+        for job in dropped:
+            job.future.cancel()
         self._waiting.shutdown(wait=False, cancel_futures=True)
+
+    def _put(self, call: Callable[[], Any], wanted_in_s: float) -> _Job:
+        job = _Job(call, time.perf_counter() + wanted_in_s, patient=wanted_in_s >= PATIENT_S)
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the workers are closed")
+            self._jobs.append(job)
+            if self._n_threads < self.n_threads:
+                self._start()
+            self._changed.notify()
+        return job
+
+    def _start(self) -> None:
+        self._n_threads += 1
+        # A daemon: a call that hangs must not keep the process from ending.
+        threading.Thread(target=self._work, name=f"rejoinder-{self._n_threads}", daemon=True).start()
+
+    def _mind(self, job: _Job, timeout_s: float) -> None:
+        """Put another thread in place of one whose call takes longer than this, whether or not one waits for it.
+
+        That thread ends with its call, should that ever end.
+        """
+        left_s = timeout_s - max(0.0, time.perf_counter() - job.began_at)
+        if left_s > 0:
+            job.watch = asyncio.get_running_loop().call_later(left_s, self._mind, job, timeout_s)
+            return
+        with self._changed:
+            if job not in self._running or self._closed:
+                return
+            self._running.remove(job)
+            self._n_threads -= 1
+            self._start()
+        logger.error("a call hangs: its thread is replaced")
+
+    def _work(self) -> None:
+        """Do what is wanted soonest, until closed or replaced."""
+        while (job := self._take()) is not None:
+            result, failure = None, None
+            try:
+                result = job.call()
+            except BaseException as error:
+                failure = error
+            with self._changed:
+                replaced = job not in self._running
+                self._running.discard(job)
+                self._changed.notify()  # patient work may have waited for this to leave its thread
+            if failure is None:
+                job.future.set_result(result)
+            else:
+                job.future.set_exception(failure)
+            if replaced:
+                return
+            del job, result, failure  # a thread that waits keeps nothing alive
+
+    def _take(self) -> _Job | None:
+        """Wait for work that may be done now; None when there will be no more."""
+        with self._changed:
+            while not self._closed:
+                n_patient = sum(job.patient for job in self._running)
+                may = [job for job in self._jobs if not job.patient or n_patient < self._n_patient_most]
+                if not may:
+                    self._changed.wait()
+                    continue
+                job = min(may, key=lambda job: job.wanted_at)
+                self._jobs.remove(job)
+                if job.future.set_running_or_notify_cancel():
+                    job.began_at = time.perf_counter()
+                    self._running.add(job)
+                    return job
+            return None
+
+
+class Pace:
+    """The pace of one caller's audio: what comes faster than it can be spoken goes after what live callers wait for."""
+
+    def __init__(self) -> None:
+        self._began_at = time.perf_counter()
+
+    def ahead_s(self, heard_s: float) -> float:
+        """By how much `heard_s` seconds of audio are more than could have been spoken."""
+        return max(0.0, heard_s - TOLERATED_S - (time.perf_counter() - self._began_at))
+
+    async def keep(self, heard_s: float, length_s: float, under_way: Set["asyncio.Task[None]"]) -> None:
+        """Let others have the event loop; with audio ahead of the clock, wait for the work that it makes."""
+        await asyncio.sleep(length_s / FASTEST if self.ahead_s(heard_s) else 0)
+        while len(under_way) > MOST_UNDER_WAY and self.ahead_s(heard_s):
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _seen(future: "asyncio.Future[Result]") -> None:

@@ -1,0 +1,151 @@
+"""The threads of all sessions: how many work, what goes first, what happens to a call that hangs."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from rejoinder.workers import FASTEST, MOST_UNDER_WAY, TOLERATED_S, Pace, Workers
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    made = Workers(2)
+    yield made
+    made.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what another thread is about to do."""
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+async def test_no_more_than_their_number_run_at_once_and_one_fewer_of_what_can_wait(workers: Workers) -> None:
+    n_now = n_most = 0
+
+    def work() -> None:
+        nonlocal n_now, n_most
+        n_now += 1
+        n_most = max(n_most, n_now)
+        time.sleep(0.02)
+        n_now -= 1
+
+    await asyncio.gather(*(workers.run(work, timeout_s=5, wanted_in_s=0) for _ in range(8)))
+    assert n_most == 2
+    n_most = 0
+    await asyncio.gather(*(workers.run(work, timeout_s=5) for _ in range(8)))
+    assert n_most == 1
+    assert not workers.busy
+
+
+async def test_what_is_wanted_soonest_goes_first() -> None:
+    workers, go, ran = Workers(1), threading.Event(), list[float]()
+    first = asyncio.create_task(workers.run(go.wait, timeout_s=5))
+    await until(lambda: workers.busy)
+
+    async def one(wanted_in_s: float) -> None:
+        await workers.run(lambda: ran.append(wanted_in_s), timeout_s=5, wanted_in_s=wanted_in_s)
+
+    others = [asyncio.create_task(one(wanted_in_s)) for wanted_in_s in (9.0, 0.0, 3.0, 0.3)]
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(first, *others)
+    workers.close()
+    assert ran == [0.0, 0.3, 3.0, 9.0]
+
+
+async def test_what_can_wait_does_so_beside_others_that_can_and_is_done_in_the_end(workers: Workers) -> None:
+    go, ran = threading.Event(), list[str]()
+    patient = [asyncio.create_task(workers.run(go.wait, timeout_s=5)) for _ in range(2)]
+    await until(lambda: workers.busy)
+    await workers.run(lambda: ran.append("urgent"), timeout_s=5, wanted_in_s=0)
+    assert ran == ["urgent"]
+    go.set()
+    await asyncio.gather(*patient)
+
+
+async def test_a_call_that_was_given_up_before_it_began_never_runs() -> None:
+    workers, go, ran = Workers(1), threading.Event(), list[str]()
+    first = asyncio.create_task(workers.run(go.wait, timeout_s=5))
+    await until(lambda: workers.busy)
+    with pytest.raises(TimeoutError):
+        await workers.run(lambda: ran.append("late"), timeout_s=0.02)
+    go.set()
+    await first
+    await workers.run(lambda: ran.append("next"), timeout_s=5)
+    workers.close()
+    assert ran == ["next"]
+
+
+async def test_hung_calls_lose_their_threads_but_nobody_elses(
+    workers: Workers, caplog: pytest.LogCaptureFixture
+) -> None:
+    go = threading.Event()
+    hanging = [asyncio.create_task(workers.run(go.wait, timeout_s=0.05, wanted_in_s=0)) for _ in range(4)]
+    assert [type(error) for error in await asyncio.gather(*hanging, return_exceptions=True)] == [TimeoutError] * 4
+    assert await workers.run(lambda: "answered", timeout_s=5) == "answered"
+    assert caplog.messages.count("a call hangs: its thread is replaced") >= 2
+    go.set()
+    await until(lambda: sum(thread.name.startswith("rejoinder-") for thread in threading.enumerate()) <= 2)
+    assert not workers.busy
+
+
+async def test_the_thread_of_a_hung_call_is_replaced_even_when_its_caller_is_gone() -> None:
+    workers, go = Workers(1), threading.Event()
+    hanging = asyncio.create_task(workers.run(go.wait, timeout_s=0.05))
+    await until(lambda: workers.busy)
+    hanging.cancel()
+    assert await workers.run(lambda: "answered", timeout_s=5) == "answered"
+    go.set()
+    workers.close()
+
+
+async def test_an_error_is_the_callers_and_the_thread_goes_on(workers: Workers) -> None:
+    def broken() -> None:
+        raise ValueError("broken")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="broken"):
+            await workers.run(broken, timeout_s=5)
+    assert await workers.run(lambda: 1, timeout_s=5) == 1
+
+
+async def test_closing_drops_what_has_not_begun() -> None:
+    workers, go = Workers(1), threading.Event()
+    first = asyncio.create_task(workers.run(go.wait, timeout_s=5))
+    await until(lambda: workers.busy)
+    second = asyncio.create_task(workers.run(go.wait, timeout_s=5))
+    await asyncio.sleep(0)
+    workers.close()
+    go.set()
+    await first
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    with pytest.raises(RuntimeError, match="closed"):
+        await workers.run(go.wait, timeout_s=5)
+
+
+async def test_audio_at_its_pace_or_a_little_early_waits_for_nothing() -> None:
+    pace, working = Pace(), {asyncio.create_task(asyncio.sleep(60)) for _ in range(2 * MOST_UNDER_WAY)}
+    assert pace.ahead_s(TOLERATED_S) == 0.0
+    async with asyncio.timeout(5):
+        await pace.keep(TOLERATED_S, 60.0 * FASTEST, working)
+    for task in working:
+        task.cancel()
+
+
+async def test_audio_far_ahead_of_the_clock_waits_for_the_work_that_it_makes() -> None:
+    go = asyncio.Event()
+    working = {asyncio.create_task(go.wait()) for _ in range(MOST_UNDER_WAY + 1)}
+    for task in working:
+        task.add_done_callback(working.discard)
+    keeping = asyncio.create_task(Pace().keep(1000.0, 0.0, working))  # type: ignore[arg-type]
+    await asyncio.sleep(0.05)
+    assert not keeping.done()
+    go.set()
+    async with asyncio.timeout(5):
+        await keeping
