@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,whisper,llm,train,serve,webrtc,riva,traces,postgres]'
 	touch $@
 
-PROGRAMS := chromium:chromium initdb:postgresql baresip:baresip sipp:sip-tester node:nodejs npm:npm
+PROGRAMS := chromium:chromium initdb:postgresql baresip:baresip-core sipp:sip-tester node:nodejs npm:npm
 programs: ## install other people's programs that tests run (a browser, a database, telephones), where this may be done
 	@packages=""; for one in $(PROGRAMS); do \
 	command -v $${one%%:*} >/dev/null || ls /usr/lib/postgresql/*/bin/$${one%%:*} >/dev/null 2>&1 || packages="$$packages $${one##*:}"; done; \

@@ -69,6 +69,7 @@ def test_events() -> None:
             "SpeechStarted",
             "PartialTranscript",
             "TurnEnded",
+            "TurnDropped",
             "Understood",
             "ReplyStarted",
             "ReplyContinued",
@@ -128,6 +129,12 @@ def test_commands_and_their_options() -> None:
         "serve": {
             *("--config", "--print-config", "--new-key", "--name", "--host", "--port", "--keys", "--origin"),
             *("--tls-certificate", "--tls-key", "--max-sessions", "--max-requests"),
+            *("--wyoming-port", "--riva-port", "--sip-port", "--trusted", "--twilio-token"),
+            *("--sip-transfer", "--twilio-transfer", "--store", "--store-audio", "--otel-endpoint"),
+        },
+        "review": {
+            *("--store", "--config", "--fine", "--correct", "--out-of-scope", "--text", "--intent", "--slot"),
+            *("--forget", "--forget-key", "--json"),
         },
         "demo": {"--out"},
         "models": {"--json"},

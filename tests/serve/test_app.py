@@ -33,3 +33,14 @@ def test_a_key_opens_all_but_health(fake_assistant: Assistant, tmp_path: Path) -
 def test_an_unsafe_address_is_refused(fake_assistant: Assistant) -> None:
     with pytest.raises(SettingsError, match="--new-key"):
         create_app(fake_assistant, Settings(host="0.0.0.0"))
+
+
+def test_a_page_of_a_listed_origin_may_call_from_a_browser(fake_assistant: Assistant) -> None:
+    app = create_app(fake_assistant, Settings(origins=("https://shop.example",)))
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    with serving(app) as url, httpx.Client(base_url=url) as http:
+        for origin, allowed in (("https://shop.example", True), ("https://evil.example", False)):
+            preflight = http.options("/v1/realtime/calls", headers={"origin": origin, **asked})
+            assert ("access-control-allow-origin" in preflight.headers) is allowed
+        answer = http.get("/v1/models", headers={"origin": "https://shop.example"})
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"

@@ -39,7 +39,7 @@ class Failing(Notes):
     """A watcher with an error in it."""
 
     def event(self, event: Event) -> None:
-        raise RuntimeError("what was said stands in here")
+        raise RuntimeError(f"what was said stands in here: {event}")
 
 
 @pytest.fixture
@@ -68,10 +68,14 @@ def test_a_call_is_watched_from_its_first_sample_to_its_end(assistant: Assistant
 
     asyncio.run(_typed_turn(Calls(assistant, Settings(), watchers=(watch,))))
 
-    assert notes[0].info.door == "page" and notes[0].info.id.startswith("call_")
-    assert notes[0].n_samples == 1600 and notes[0].is_closed
+    assert notes[0].info.door == "page"
+    assert notes[0].info.id.startswith("call_")
+    assert notes[0].n_samples == 1600
+    assert notes[0].is_closed
     kinds = [type(event) for event in notes[0].events]
-    assert kinds[0] is TurnEnded and kinds[-1] is SessionEnded and ReplyAudio in kinds
+    assert kinds[0] is TurnEnded
+    assert kinds[-1] is SessionEnded
+    assert ReplyAudio in kinds
 
 
 def test_a_watcher_that_fails_harms_neither_the_call_nor_the_others(
@@ -87,7 +91,8 @@ def test_a_watcher_that_fails_harms_neither_the_call_nor_the_others(
 
     assert any(isinstance(event, ReplyDone) for event in notes[0].events)
     dropped = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert len(dropped) == 1 and "what was said" not in dropped[0].getMessage()
+    assert len(dropped) == 1
+    assert "what was said" not in dropped[0].getMessage()
 
 
 def test_calls_are_counted_by_door(assistant: Assistant) -> None:
@@ -129,7 +134,8 @@ def test_a_call_too_many_and_one_that_comes_while_draining_are_refused(assistant
         assert admission.n_inside == 1
         with pytest.raises(RefusedError) as full, calls.answer("sip"):
             pass
-    assert full.value.status == 503 and full.value.retry_after_s
+    assert full.value.status == 503
+    assert full.value.retry_after_s
     assert admission.n_inside == 0
     admission.draining = True
     with pytest.raises(RefusedError) as draining, calls.answer("wyoming"):

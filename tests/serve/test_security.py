@@ -139,3 +139,11 @@ def test_one_more_than_there_is_room_for_is_asked_to_come_back() -> None:
     with pytest.raises(ZeroDivisionError), room.enter():
         1 / 0  # noqa: B018
     assert room.n_inside == 0
+
+
+def test_behind_a_proxy_either_scheme_is_the_own_origin() -> None:
+    headers = {"host": "voice.example", "origin": "https://voice.example"}
+    keys = Path("keys.txt")
+    check_origin(headers, Settings.model_validate({"keys": keys, "proxies": ["10.0.0.1"]}))
+    with pytest.raises(RefusedError):
+        check_origin(headers, Settings(keys=keys))

@@ -76,3 +76,14 @@ def test_what_contradicts_itself_is_refused(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=message):
             wrong.check()
     Settings(host="0.0.0.0", keys=there, origins=("https://shop.example:8443",)).check()
+
+
+def test_a_password_is_not_printed() -> None:
+    found = resolve(environment={"REJOINDER_STORE": "postgresql://calls:hunter2@db:5432/calls"})
+    assert "postgresql://calls:***@db:5432/calls" in found.as_yaml()
+    assert "hunter2" not in found.as_yaml()
+
+
+def test_networks_in_the_environment_are_a_list() -> None:
+    found = resolve(environment={"REJOINDER_TRUSTED": "10.0.0.0/8,192.168.7.0/24"}).settings
+    assert [str(network) for network in found.trusted] == ["10.0.0.0/8", "192.168.7.0/24"]

@@ -18,6 +18,7 @@ _PATH = click.Path(path_type=Path)
     epilog="""\b
 Examples:
   rejoinder serve my-shop
+  rejoinder serve my-shop --sip-port 5060 --trusted 10.1.0.0/16 --store sqlite:///calls.db
   rejoinder serve --new-key --keys keys.txt --name kiosk
   rejoinder serve my-shop --host 0.0.0.0 --keys keys.txt --tls-certificate chain.pem --tls-key key.pem
   rejoinder serve --config server.yaml --print-config
@@ -39,6 +40,16 @@ command line comes first, then the environment, then the file. --print-config sh
 @click.option("--origin", "origins", metavar="URL", multiple=True, help="Web page that may call; may be repeated.")
 @click.option("--tls-certificate", metavar="FILE", type=_PATH, help="Certificate chain (PEM): speak HTTPS.")
 @click.option("--tls-key", metavar="FILE", type=_PATH, help="Its private key (PEM).")
+@click.option("--wyoming-port", type=int, help="Open the door for Home Assistant (Wyoming) on this port.")
+@click.option("--riva-port", type=int, help="Open the door for Riva's clients (gRPC) on this port.")
+@click.option("--sip-port", type=int, help="Take telephone calls (SIP) on this UDP port.")
+@click.option("--sip-transfer", metavar="URI", help="Whom callers by SIP are handed to who ask for a person.")
+@click.option("--trusted", metavar="NETWORK", multiple=True, help="Network that may use Wyoming and SIP; repeatable.")
+@click.option("--twilio-token", metavar="FILE", type=_PATH, help="Twilio's auth token: take its calls at /twilio.")
+@click.option("--twilio-transfer", metavar="NUMBER", help="Whom Twilio's callers are handed to.")
+@click.option("--store", metavar="URL", help="Keep what was said, redacted, for rejoinder review: sqlite:///calls.db")
+@click.option("--store-audio", is_flag=True, default=None, help="Keep the callers' audio, too.")
+@click.option("--otel-endpoint", metavar="URL", help="Send OpenTelemetry traces there, by OTLP over HTTP.")
 @click.option("--max-sessions", type=int, help="Live calls at the same time.")
 @click.option("--max-requests", type=int, help="Requests that are worked on at the same time.")
 @shared_options
@@ -54,7 +65,11 @@ def serve(
     name: str,
     **flags: object,
 ) -> None:
-    """Serve the assistant of DOMAIN to programs: OpenAI-compatible, with health, metrics and keys."""
+    """Serve the assistant of DOMAIN: a page to talk to, and the protocols that programs and telephones speak.
+
+    Open http://127.0.0.1:8080 and talk. OpenAI's clients find REST, Realtime and WebRTC at /v1; Home Assistant, Riva's
+    clients, SIP and Twilio have doors of their own. Only this machine is let in until there are --keys.
+    """
     require_extra("serve", "fastapi")
     from rejoinder.serve.settings import resolve
 

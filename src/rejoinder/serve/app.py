@@ -1,26 +1,34 @@
 """The server: one app in which every door leads to the same assistant, and how it is run."""
 
 import asyncio
+import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvicorn
-from fastapi import FastAPI, Response, WebSocket
+from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from rejoinder import __version__
 from rejoinder.assistant import Assistant
+from rejoinder.errors import SettingsError
 from rejoinder.serve.api_errors import add_handlers
 from rejoinder.serve.calls import Calls
+from rejoinder.serve.doors import beside, routers
 from rejoinder.serve.entrance import Entrance
 from rejoinder.serve.metrics import MEDIA_TYPE, Metrics
-from rejoinder.serve.realtime.endpoint import RealtimeOptions, realtime
+from rejoinder.serve.realtime.endpoint import RealtimeOptions
 from rejoinder.serve.rest import Rest
+from rejoinder.serve.secrets import Secrets
 from rejoinder.serve.security import Admission, Keys
 from rejoinder.serve.settings import Settings
+from rejoinder.serve.store import review
+from rejoinder.serve.store.recording import Recorder
+from rejoinder.serve.tracing import Tracing
 
 LOOP_STEP_S = 0.1
 """How often the event loop's lag is measured."""
@@ -46,14 +54,25 @@ def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAP
     metrics.watch("requests_in_progress", "Requests being worked on.", requests)
     metrics.watch("sessions", "Live calls.", sessions)
 
-    calls = Calls(assistant, settings, keys=keys, admission=sessions, metrics=metrics)
+    known = Secrets()
+    recorder = Recorder.of(settings, assistant.domain, metrics.registry) if settings.store else None
+    tracing = Tracing.start(settings.otel_endpoint) if settings.otel_endpoint else None
+    watchers = tuple(one.watch for one in (recorder, tracing) if one is not None)
+    calls = Calls(assistant, settings, keys=keys, admission=sessions, metrics=metrics, watchers=watchers)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as open_for_the_server:
-            open_for_the_server.callback(assistant.close)
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as opened:
+            for one in (assistant, recorder, tracing):
+                if one is not None:
+                    opened.push_async_callback(asyncio.to_thread, one.close)
             watching = asyncio.create_task(_watch_loop(metrics))
-            open_for_the_server.callback(watching.cancel)
+            opened.callback(watching.cancel)
+            try:
+                await opened.enter_async_context(beside(calls))
+            except SettingsError as error:
+                app.state.failure = error  # uvicorn logs it and exits
+                raise
             yield
 
     app = FastAPI(
@@ -63,17 +82,31 @@ def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAP
         docs_url=None,  # these pages would fetch their scripts from elsewhere
         redoc_url=None,
         middleware=[
-            Middleware(Entrance, settings=settings, keys=keys, metrics=metrics, requests=requests, sessions=sessions)
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.origins,
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["authorization", "content-type"],
+                expose_headers=["location", "x-request-id"],
+            ),
+            Middleware(
+                Entrance,
+                settings=settings,
+                keys=keys,
+                secrets=known,
+                metrics=metrics,
+                requests=requests,
+                sessions=sessions,
+            )
         ],
     )
     app.state.calls = calls
     add_handlers(app)
     app.include_router(Rest(assistant, settings, metrics).router())
-
-    @app.websocket("/v1/realtime")
-    async def live(websocket: WebSocket) -> None:
-        with calls.answer("realtime", admit=False) as call:
-            await realtime(websocket, call)
+    for router in routers(calls, known):
+        app.include_router(router)
+    if recorder is not None:
+        app.include_router(review.router(recorder.store, assistant.domain, keys))
 
     @app.get("/healthz", summary="Whether the server runs")
     async def healthz() -> dict[str, str]:
@@ -128,7 +161,10 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         log_config=None,
         access_log=False,  # the entrance writes one without queries and addresses
         server_header=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=[str(network) for network in settings.proxies],
         ws="websockets-sansio",
+        ws_per_message_deflate=False,  # it takes 3 ms for a second of a reply, on the event loop
         ws_max_size=2 * RealtimeOptions().longest_message,  # the endpoint answers what is too long with an error
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
@@ -137,12 +173,20 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 
 def serve(assistant: Assistant, settings: Settings, *, listening: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C; `listening` is told the URL once the port is taken."""
+    """Serve until SIGTERM or Ctrl-C; `listening` is told the URL once the port is taken.
+
+    Raises `SettingsError` when another door's port cannot be had.
+    """
     app = create_app(assistant, settings)
+    gc.collect()
+    gc.freeze()  # what was loaded stays: to look through it again would hold up the event loop for 0.1 s
     with listen(settings) as taken:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         listening(f"{'https' if settings.uses_tls else 'http'}://{host}:{taken.getsockname()[1]}")
-        server(app, settings).run(sockets=[taken])
+        try:
+            server(app, settings).run(sockets=[taken])
+        except SystemExit as ended:  # uvicorn's, when the app could not be started
+            raise getattr(app.state, "failure", ended) from None
 
 
 async def _watch_loop(metrics: Metrics) -> None:

@@ -13,11 +13,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rejoinder.serve.api_errors import failure, refusal
 from rejoinder.serve.metrics import Metrics, places
+from rejoinder.serve.page import router as page
+from rejoinder.serve.secrets import Secrets, opens_call
 from rejoinder.serve.security import Admission, Keys, RateLimit, RefusedError, authorize, check_origin
 from rejoinder.serve.settings import Settings
+from rejoinder.serve.store import review
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that need no key and are not counted: what watches over the server calls them all the time."""
+
+FILES = page.OPEN | review.OPEN
+"""Paths that need no key: the files of the pages, which a browser can send none for."""
+
+SIGNED = frozenset({"/twilio", "/twilio/voice", "/twilio/ended"})
+"""Paths whose door checks a signature in place of a key, an origin and the name of this machine."""
 
 BYTES_PER_MB = 1_000_000
 
@@ -33,6 +42,7 @@ class Entrance:
         *,
         settings: Settings,
         keys: Keys | None,
+        secrets: Secrets,
         metrics: Metrics,
         requests: Admission,
         sessions: Admission,
@@ -40,6 +50,7 @@ class Entrance:
         self._app = app
         self._settings = settings
         self._keys = keys
+        self._secrets = secrets
         self._metrics = metrics
         self._requests = requests
         self._sessions = sessions
@@ -57,8 +68,10 @@ class Entrance:
         error: Exception | None = None
         try:
             with self._let_in(scope):
-                limited = receive if scope["type"] == "websocket" else self._limited(receive)
-                await self._app(scope, limited, answer)
+                if scope["type"] == "websocket":
+                    await self._call(scope, receive, answer)
+                else:
+                    await self._app(scope, self._limited(receive), answer)
         except RefusedError as refused:
             self._metrics.refused(refused.code)
             await _refuse(scope, answer, refused)
@@ -71,18 +84,36 @@ class Entrance:
         finally:
             self._note(scope, answer.status, time.perf_counter() - began, request_id, error)
 
+    async def _call(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        """A call, for as long as one may take."""
+        try:
+            async with asyncio.timeout(self._settings.longest_call_s) as limit:
+                await self._app(scope, receive, answer)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await answer({"type": "websocket.close", "code": 1008, "reason": "no call may take longer"})
+
     def _let_in(self, scope: Scope) -> AbstractContextManager[None]:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if scope["path"] in OPEN:
             return nullcontext()
-        check_origin(headers, self._settings)
         address = scope["client"][0] if scope.get("client") else "unknown"
-        try:
-            owner = authorize(headers, scope.get("subprotocols", ()), keys=self._keys)
-        except RefusedError:
-            self._rate.take(address)
-            raise
-        self._rate.take(owner or address)
+        scope["owner"] = None  # whom the key was given to, for the doors
+        if scope["path"] not in SIGNED:
+            check_origin(headers, self._settings)
+        if scope["path"] not in SIGNED | FILES:
+            try:
+                scope["owner"] = authorize(
+                    headers,
+                    scope.get("subprotocols", ()),
+                    keys=self._keys,
+                    secrets=self._secrets if opens_call(scope) else None,
+                )
+            except RefusedError:
+                self._rate.take(address)
+                raise
+        self._rate.take(scope["owner"] or address)
         if scope["type"] == "websocket":
             return self._sessions.enter()
         if scope["method"] == "POST":

@@ -12,10 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rejoinder.errors import SettingsError
 from rejoinder.serve.settings import LOOPBACK, Settings
+
+if TYPE_CHECKING:
+    from rejoinder.serve.secrets import Secrets
 
 KEY_PREFIX = "rj-"
 """Begins each key, so that one which leaked into a log or a repository can be searched for."""
@@ -92,21 +96,38 @@ def add_key(path: Path, name: str) -> str:
     return key
 
 
-def authorize(headers: Mapping[str, str], subprotocols: Sequence[str] = (), *, keys: Keys | None) -> str | None:
-    """The name of the caller's key, or None where no keys are asked for; raises `RefusedError` without a known key.
+def given_key(headers: Mapping[str, str], subprotocols: Sequence[str] = ()) -> str:
+    """The key that a request brings, or ""; `headers` has lower-case names.
 
-    `headers` has lower-case names. A key comes as `Authorization: Bearer …`, or as a WebSocket's subprotocol.
+    It comes as `Authorization: Bearer …`, or as a WebSocket's subprotocol.
     """
-    if keys is None:
-        return None
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         key = next((p.removeprefix(KEY_PROTOCOL) for p in subprotocols if p.startswith(KEY_PROTOCOL)), "")
-    if not key.strip():
+    return key.strip()
+
+
+def authorize(
+    headers: Mapping[str, str],
+    subprotocols: Sequence[str] = (),
+    *,
+    keys: Keys | None,
+    secrets: "Secrets | None" = None,
+) -> str | None:
+    """The name of the caller's key, or None where no keys are asked for; raises `RefusedError` without a known key.
+
+    `secrets` are let in as well, for their owners: give them only for what opens a call. See `given_key`.
+    """
+    if keys is None:
+        return None
+    key = given_key(headers, subprotocols)
+    if not key:
         raise RefusedError(
             401, "missing_api_key", "no API key was given; send the header 'Authorization: Bearer <key>'"
         )
-    owner = keys.owner(key.strip())
+    owner = keys.owner(key)
+    if owner is None and secrets is not None and (secret := secrets.find(key)) is not None:
+        owner = secret.owner
     if owner is None:
         raise RefusedError(401, "invalid_api_key", "this API key is not known here")
     return owner
@@ -124,8 +145,8 @@ def check_origin(headers: Mapping[str, str], settings: Settings) -> None:
     origin = headers.get("origin")
     if origin is None or origin in settings.origins:
         return
-    own = f"{'https' if settings.uses_tls else 'http'}://{host}"
-    if origin.lower() != own.lower():
+    schemes = ("http", "https") if settings.proxies else ("https" if settings.uses_tls else "http",)
+    if origin.lower() not in {f"{scheme}://{host.lower()}" for scheme in schemes}:
         raise RefusedError(
             403, "origin_not_allowed", "web pages of this origin may not call; the setting 'origins' lists them"
         )

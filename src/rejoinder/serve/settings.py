@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ class Settings(BaseModel):
     """File with the hashes of API keys, which `rejoinder serve --new-key` writes; without it no key is asked for."""
     origins: tuple[str, ...] = ()
     """Web pages that may call, besides the server's own: "https://shop.example"."""
+    proxies: tuple[IPvAnyNetwork, ...] = ()
+    """Reverse proxies in front of the server, whose word is taken for who calls and by which scheme."""
     tls_certificate: Path | None = None
     """Certificate chain in PEM format; with `tls_key` the server speaks HTTPS."""
     tls_key: Path | None = None
@@ -50,6 +53,8 @@ class Settings(BaseModel):
     """Largest request body."""
     max_audio_s: Positive = 600.0
     """Longest recording to transcribe."""
+    longest_call_s: Positive = 7200.0
+    """When a call over a WebSocket is ended: one that was forgotten must not take the room of others for ever."""
     body_timeout_s: Positive = 30.0
     """How long a client may take to send a request body."""
     stage_timeout_s: Positive = 60.0
@@ -62,12 +67,18 @@ class Settings(BaseModel):
     """Port of Riva's gRPC services; 0 takes any that is free."""
     sip_port: Port | None = None
     """UDP port for telephone calls by SIP; 0 takes any that is free."""
+    sip_transfer: str | None = None
+    """SIP URI that callers by SIP are handed to who ask for a person: sip:desk@example.com"""
+    sip_public_host: str | None = None
+    """Address that callers by SIP are told to send audio to, where a router translates this machine's."""
     rtp_ports: tuple[Port, Port] = (16384, 16583)
     """First and last UDP port for the audio of telephone calls."""
     trusted: tuple[IPvAnyNetwork, ...] = ()
     """Networks that may use the doors whose protocols know no keys (Wyoming, SIP), besides this machine."""
     twilio_token: Path | None = None
     """File that holds Twilio's auth token; with it, Twilio's media streams are answered at /twilio."""
+    twilio_transfer: str | None = None
+    """Telephone number that Twilio's callers are handed to who ask for a person."""
     store: str | None = None
     """Database that keeps what was said, redacted: sqlite:///calls.db, or PostgreSQL's URL; without it, nothing is."""
     store_audio: bool = False
@@ -108,7 +119,10 @@ class Settings(BaseModel):
                 raise SettingsError(f"origins: '{origin}' is no origin; write it as https://shop.example, with no path")
 
 
-_LISTS = frozenset({"origins", "trusted", "rtp_ports"})
+_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
+"""Of a database's URL."""
+
+_LISTS = frozenset({"origins", "proxies", "trusted", "rtp_ports"})
 """Settings that the environment gives as a list with commas."""
 
 
@@ -120,8 +134,10 @@ class Resolved:
     sources: Mapping[str, str]
 
     def as_yaml(self) -> str:
-        """The settings as a file that sets them again, each with where it came from."""
+        """The settings as a file that sets them again, but for passwords, each with where it came from."""
         values = self.settings.model_dump(mode="json")
+        if values["store"] is not None:
+            values["store"] = _PASSWORD.sub("***", values["store"])
         return "\n".join(  # JSON is YAML, too
             f"{name}: {json.dumps(value)}  # {self.sources.get(name, 'default')}" for name, value in values.items()
         )

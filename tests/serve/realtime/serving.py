@@ -99,7 +99,7 @@ class Client:
     async def until(self, kind: str) -> ServerEvent:
         """Take events up to the next one of this type."""
         while True:
-            event: ServerEvent = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            event: ServerEvent = json.loads(await asyncio.wait_for(self.socket.recv(), 60))
             check(event)
             self.events.append(event)
             if event["type"] == kind:

@@ -17,11 +17,13 @@ from rejoinder.events import (
     ReplyStarted,
     SpeechStarted,
     StageFailed,
+    TurnDropped,
     TurnEnded,
 )
-from rejoinder.serve.realtime.conversation import MOST_ITEMS, Conversation
+from rejoinder.serve.realtime.conversation import MOST_ITEMS, Conversation, Wanted
 from rejoinder.serve.realtime.protocol import (
     ConversationSettings,
+    FunctionCallOutput,
     ItemCreate,
     ItemDelete,
     ItemRetrieve,
@@ -141,6 +143,34 @@ def test_a_noise_has_stopped_when_the_next_speech_begins() -> None:
     assert wire[0]["item_id"] != wire[2]["item_id"] == the("input_audio_buffer.committed", wire)["item_id"]
 
 
+def test_a_noise_stops_and_leaves_no_item() -> None:
+    conversation = a_conversation()
+    wire = told(conversation, SpeechStarted(0.5), TurnDropped(0.8, 1.2))
+    assert kinds(wire) == ["input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped"]
+    assert wire[1]["audio_end_ms"] == 800
+    assert not conversation.hearing
+    assert kinds(told(conversation, *TURN)) == SPOKEN
+
+
+def test_a_backchannel_that_is_dropped_after_all_says_nothing_more() -> None:
+    conversation = a_conversation()
+    told(conversation, *TURN, *REPLY)
+    assert told(conversation, SpeechStarted(2.5), BackchannelHeard("uh-huh", 2.9), TurnDropped(2.7, 2.9)) == []
+
+
+def test_silence_that_ended_a_turn_is_no_time_of_the_callers() -> None:
+    conversation = a_conversation()
+    told(conversation, SpeechStarted(0.5))
+    conversation.silence_inserted(1.5, 0.85)
+    wire = told(conversation, TurnEnded("a latte", 0.9, 1.4, 2.3), SpeechStarted(3.0))
+    assert the("input_audio_buffer.speech_stopped", wire)["audio_end_ms"] == 1400
+    assert wire[-1]["audio_start_ms"] == 2150
+    conversation.silence_inserted(2.5, 0.85)
+    wire = told(conversation, TurnEnded("yes", 0.9, 3.3, 4.1), SpeechStarted(5.2))
+    assert [event["audio_end_ms"] for event in wire if "audio_end_ms" in event] == [2450]
+    assert wire[-1]["audio_start_ms"] == 3500
+
+
 def test_a_turn_taken_up_again_adds_only_its_new_words() -> None:
     conversation = a_conversation()
     told(conversation, *TURN)
@@ -163,8 +193,9 @@ def test_a_reply_in_text() -> None:
 def test_a_typed_turn_is_answered_when_asked_for() -> None:
     conversation = a_conversation()
     added = conversation.create_item(typed("when are you open"))
-    events, text = conversation.respond(ResponseOptions(metadata={"client_event_id": "e7"}))
-    assert (kinds(added), kinds(events), text) == (ITEM, ["response.created"], "when are you open")
+    events, wanted = conversation.respond(ResponseOptions(metadata={"client_event_id": "e7"}))
+    assert (kinds(added), kinds(events)) == (ITEM, ["response.created"])
+    assert wanted == Wanted("answer", "when are you open")
     assert events[0]["response"]["metadata"] == {"client_event_id": "e7"}
     wire = told(conversation, TurnEnded("when are you open", 1.0, 0.0, 0.0), *REPLY, ReplyDone(False, 0.0))
     assert kinds(wire) == [*BEGUN[1:], *AUDIO, *AUDIO_DONE, *ENDED]
@@ -210,20 +241,49 @@ def test_a_committed_turn_is_answered_when_asked_for() -> None:
     conversation = a_conversation(audio={"input": {"turn_detection": None}})
     item_id, wire = conversation.commit(1.5)
     wire += conversation.transcribed(item_id, "a latte", 1.5)
-    events, text = conversation.respond(ResponseOptions())
+    events, wanted = conversation.respond(ResponseOptions())
     check_all([*wire, *events])
     assert kinds(wire) == SPOKEN[2:]
-    assert text == "a latte"
+    assert wanted == Wanted("answer", "a latte")
 
 
-def test_a_committed_turn_without_words_cannot_be_answered() -> None:
+def test_a_committed_turn_without_words_is_answered_as_not_understood() -> None:
     conversation = a_conversation(audio={"input": {"turn_detection": None}})
     item_id, _ = conversation.commit(1.5)
     failed = the("conversation.item.input_audio_transcription.failed", conversation.transcribed(item_id, None, 1.5))
-    events, text = conversation.respond(ResponseOptions())
+    events, wanted = conversation.respond(ResponseOptions())
     check_all([failed, *events])
-    assert text == ""
-    assert events[-1]["response"]["status"] == "failed"
+    assert wanted == Wanted("apology")
+    assert conversation.responding
+
+
+def test_a_function_is_called_once_and_its_reply_asked_for() -> None:
+    conversation = a_conversation()
+    told(conversation, *TURN)
+    called = conversation.call_function("place_order", "{}")
+    assert called is not None
+    check_all(called)
+    call_id = the("response.output_item.done", called)["item"]["call_id"]
+    assert not conversation.responding
+    output = FunctionCallOutput(type="function_call_output", call_id=call_id, output="12")
+    with pytest.raises(RefusedError, match="awaits its output"):
+        conversation.respond(ResponseOptions())
+    check_all(conversation.create_item(ItemCreate(type="conversation.item.create", item=output)))
+    _, wanted = conversation.respond(ResponseOptions())
+    assert wanted == Wanted("output", "12")
+    assert conversation.function_output() is None
+    assert kinds(told(conversation, *REPLY, ReplyDone(False, 2.0)))[-1] == "response.done"
+
+
+def test_no_function_is_called_for_a_response_that_was_cancelled() -> None:
+    conversation = a_conversation()
+    conversation.create_item(typed("when are you open"))
+    conversation.respond(ResponseOptions())
+    told(conversation, TurnEnded("when are you open", 1.0, 0.0, 0.0))
+    conversation.cancel()
+    assert conversation.call_function("place_order", "{}") is None
+    assert told(conversation, *REPLY) == []
+    assert conversation.interrupts()
 
 
 def test_a_transcription_session_tells_stable_words_as_they_come() -> None:
@@ -245,8 +305,8 @@ def test_with_create_response_false_turns_wait_and_speech_interrupts() -> None:
     conversation = a_conversation(audio={"input": {"turn_detection": {"type": "server_vad", "create_response": False}}})
     for event in TURN:
         conversation.heard(event, answered=False)
-    _, text = conversation.respond(ResponseOptions())
-    assert text == "when are you open"
+    _, wanted = conversation.respond(ResponseOptions())
+    assert wanted == Wanted("answer", "when are you open")
     told(conversation, TurnEnded("when are you open", 1.0, 0.0, 0.0), *REPLY)
     wire = conversation.heard(SpeechStarted(4.0), answered=False)
     check_all(wire)

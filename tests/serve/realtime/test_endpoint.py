@@ -97,6 +97,21 @@ async def test_the_client_may_end_the_turns_itself(port: int, monkeypatch: pytes
         assert await client.refused() == ("input_audio_buffer_full", None)
 
 
+async def test_a_committed_turn_without_words_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assistant_module, "probabilities", lambda samples: [FakeVad()(samples)] * (len(samples) // 512))
+    mute = an_assistant(words="")
+    async with serving(mute) as port, connected(port) as client:
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
+        await client.send("session.update", session=session)
+        await say(client, HELLO)
+        await client.send("input_audio_buffer.commit")
+        await client.send("response.create")
+        done = (await client.until("response.done"))["response"]
+        assert done["status"] == "completed"
+        assert done["output"][0]["content"][0]["transcript"] in mute.domain.replies.not_understood
+    mute.close()
+
+
 async def test_a_commit_ends_a_turn_of_the_sessions_own(port: int) -> None:
     async with connected(port) as client:
         await say(client, HELLO)

@@ -10,14 +10,18 @@ from hypothesis import strategies as st
 
 from rejoinder.serve.realtime.audio import Encoding
 from rejoinder.serve.realtime.protocol import (
+    AudioOutput,
     ConversationSettings,
     RefusedError,
     SemanticVad,
+    ServerVad,
     SessionUpdate,
     TranscriptionSettings,
+    opened,
     parse,
     updated,
 )
+from rejoinder.turns import TurnOptions
 
 REFUSED = [
     ("garbage", "invalid_json", None),
@@ -112,3 +116,34 @@ def test_what_a_caller_said_is_not_quoted() -> None:
 def test_an_update_is_parsed_with_its_id() -> None:
     event = parse('{"type": "session.update", "event_id": "e1", "session": {"type": "realtime"}}')
     assert event == SessionUpdate(type="session.update", event_id="e1", session={"type": "realtime"})
+
+
+def test_turn_detection_takes_effect_or_is_echoed_as_it_is() -> None:
+    default = ServerVad()
+    assert (default.turns, default.silence_duration_ms) == (TurnOptions(), None)
+    fixed = ServerVad(silence_duration_ms=900, threshold=0.7, prefix_padding_ms=500)
+    assert fixed.prefix_padding_ms == 300
+    assert fixed.turns.speech_threshold == 0.7
+    assert fixed.turns.silence_threshold == pytest.approx(0.55)
+    assert fixed.turns.least_silence_s == fixed.turns.longest_silence_s == 0.9
+    assert fixed.turns.least_unfinished_silence_s == fixed.turns.longest_unfinished_silence_s == 0.9
+    assert ServerVad(silence_duration_ms=10).silence_duration_ms == 200
+    assert ServerVad(silence_duration_ms=10**9).silence_duration_ms == 5000
+    assert SemanticVad(type="semantic_vad", eagerness=None).turns == TurnOptions()
+    patient, hasty = (SemanticVad.model_validate({"type": "semantic_vad", "eagerness": e}) for e in ("low", "high"))
+    assert patient.turns.longest_silence_s > TurnOptions().longest_silence_s > hasty.turns.longest_silence_s
+    assert AudioOutput(speed=1.5).speed == 1.0
+
+
+def test_a_session_can_be_given_at_once() -> None:
+    assert opened({}) == ConversationSettings(type="realtime")
+    assert opened({"type": "transcription"}).type == "transcription"
+    assert opened({"type": "realtime", "model": "cafe"}).type == "realtime"
+    for wrong in ({"type": "video"}, {"type": "realtime", "fly": True}):
+        with pytest.raises(RefusedError):
+            opened(wrong)
+
+
+def test_what_a_transcription_leaves_open_is_not_echoed() -> None:
+    session = ConversationSettings(type="realtime").model_dump()
+    assert session["audio"]["input"]["transcription"] == {"model": "rejoinder"}

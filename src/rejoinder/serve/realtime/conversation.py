@@ -7,7 +7,7 @@ silent at `speech_started`, and an "uh-huh" or a cough should not make them.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from rejoinder.events import (
     BackchannelHeard,
@@ -19,11 +19,13 @@ from rejoinder.events import (
     ReplyStarted,
     SpeechStarted,
     StageFailed,
+    TurnDropped,
     TurnEnded,
 )
 from rejoinder.serve.realtime.audio import Encoding
 from rejoinder.serve.realtime.protocol import (
     ConversationSettings,
+    FunctionCallOutput,
     Item,
     ItemCreate,
     ItemDelete,
@@ -56,17 +58,44 @@ class _Speech:
     """The words of its transcript that the client has."""
 
 
+@dataclass(slots=True)
+class _FunctionCall:
+    """A function that the client runs, until it asks for the reply."""
+
+    call_id: str
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the session is to do for a response that the client asked for."""
+
+    kind: Literal["answer", "greeting", "apology", "output"]
+    """Answer words; greet; say that no words were understood; go on with what the client's function returned."""
+    text: str = ""
+    """The words, or the output."""
+
+
 class Conversation:
     """What one client has been told, and what it may be told next."""
 
-    def __init__(self, settings: ConversationSettings | TranscriptionSettings, *, new_id: Callable[[str], str]) -> None:
-        """`new_id` makes an id that begins with what it is given."""
+    def __init__(
+        self,
+        settings: ConversationSettings | TranscriptionSettings,
+        *,
+        new_id: Callable[[str], str],
+        sends_audio: bool = True,
+    ) -> None:
+        """`new_id` makes an id that begins with what it is given. Not `sends_audio`: it does not go by events."""
         self.settings = settings
         self._new_id = new_id
+        self._sends_audio = sends_audio
         self._session_id = new_id("sess")
         self._items: dict[str, ServerEvent] = {}
         self._open: list[_Speech] = []
         self._offset_s = 0.0
+        self._inserted_at_s = 0.0
+        self._inserted_s = 0.0
         self._playing_until_s = 0.0
         self._last_words: list[str] = []
         self._last_speech_end_s = float("-inf")
@@ -76,6 +105,7 @@ class Conversation:
         self._response: Response | None = None
         self._typed: deque[tuple[str, Response]] = deque()
         self._answering: Response | None = None
+        self._function_call: _FunctionCall | None = None
         self._muted = False
         self._must_interrupt = False
 
@@ -108,6 +138,11 @@ class Conversation:
         return self._response is not None
 
     @property
+    def audible(self) -> Response | None:
+        """The response whose audio is to be heard now."""
+        return self._response if self._response is not None and self._response.spoken and not self._muted else None
+
+    @property
     def replying_in_text(self) -> bool:
         """Whether that response is not spoken."""
         return self._response is not None and not self._response.spoken
@@ -128,10 +163,16 @@ class Conversation:
         """
         events = self._stop_speaking(at_s)
         self._open.clear()
+        self._inserted_at_s = self._inserted_s = 0.0
         self._offset_s, self._playing_until_s, self._last_speech_end_s = at_s, at_s, float("-inf")
         self._typed.clear()
         self._answering, self._muted = self._response if greets else None, False
         return events if greets else events + self._finish("cancelled", "client_cancelled")
+
+    def silence_inserted(self, at_s: float, length_s: float) -> None:
+        """The session was given silence that the caller's audio, `at_s` seconds long by now, does not have."""
+        self._offset_s -= self._inserted_s
+        self._inserted_at_s, self._inserted_s = at_s - self._offset_s, length_s
 
     # What the client asks for.
 
@@ -148,6 +189,9 @@ class Conversation:
         if item["id"] in self._items:
             raise RefusedError("an item with this id exists", code="item_create_duplicate_item_id", param="item.id")
         previous = self._add_item(item)
+        call = self._function_call
+        if isinstance(event.item, FunctionCallOutput) and call is not None and event.item.call_id == call.call_id:
+            call.output = event.item.output
         if text := _typed_words(event.item):
             self._unanswered.append(text)
             self._asked = Asked(self._asked.audio_s, self._asked.n_words + len(text.split()))
@@ -195,8 +239,8 @@ class Conversation:
         """The audio that was not committed is gone."""
         return [self._event("input_audio_buffer.cleared")]
 
-    def respond(self, options: ResponseOptions) -> tuple[list[ServerEvent], str | None]:
-        """Begin a response: what the session is to answer; None: it is to greet; "": nothing, there were no words."""
+    def respond(self, options: ResponseOptions) -> tuple[list[ServerEvent], Wanted]:
+        """Begin a response, and say what the session is to do for it."""
         if not isinstance(self.settings, ConversationSettings):
             raise RefusedError("a transcription session gives no responses", code="invalid_value", param="type")
         if self._response is not None:
@@ -207,6 +251,8 @@ class Conversation:
                 code="invalid_value",
                 param="response.output_modalities",
             )
+        if self._function_call is not None:
+            return self._go_on(self._function_call, options)
         unanswered = self._unanswered
         if options.input is not None:
             unanswered = [typed for item in options.input if (typed := _typed_words(item))]
@@ -214,17 +260,25 @@ class Conversation:
             raise RefusedError(
                 "there is no user message to answer; add one with conversation.item.create", code="no_user_message"
             )
-        text = " ".join(filter(None, unanswered)) if unanswered else None
         events = self._begin_response(options)
         assert self._response is not None
         if options.input is None:
             self._unanswered = []
-        if text == "":
-            self._response.failure = "recognition"
-            return events + self._finish("failed"), ""
-        if text is not None:
-            self._typed.append((text, self._response))
-        return events, text
+        text = " ".join(filter(None, unanswered))
+        if not text:
+            return events, Wanted("apology" if unanswered else "greeting")
+        self._typed.append((text, self._response))
+        return events, Wanted("answer", text)
+
+    def _go_on(self, call: _FunctionCall, options: ResponseOptions) -> tuple[list[ServerEvent], Wanted]:
+        if call.output is None:
+            raise RefusedError(
+                "a function call awaits its output; add it with conversation.item.create",
+                code="conversation_already_has_active_response",
+            )
+        events = self._begin_response(options)
+        self._function_call, self._answering = None, self._response
+        return events, Wanted("output", call.output)
 
     def cancel(self, response_id: str | None = None) -> list[ServerEvent]:
         """Stop the response under way; the session is to be interrupted as well."""
@@ -232,6 +286,36 @@ class Conversation:
             raise RefusedError("there is no such response under way", code="response_cancel_not_active")
         self._muted = self._response.started
         return self._finish("cancelled", "client_cancelled")
+
+    def call_function(self, name: str, arguments: str) -> list[ServerEvent] | None:
+        """Have the client run a function; None where it has cancelled the response that wanted it."""
+        response, self._answering = self._answering, None
+        if response is not None and response is not self._response:
+            self._answering = response
+            return None
+        events = self._begin_response(ResponseOptions()) if self._response is None else []
+        assert self._response is not None
+        self._function_call = _FunctionCall(self._new_id("call"))
+        return [*events, *self._response.call(name, self._function_call.call_id, arguments), *self._finish("completed")]
+
+    def function_output(self) -> str | None:
+        """The output of a function for whose reply the client has not asked in time, and which is over now."""
+        call, self._function_call = self._function_call, None
+        return call.output if call else None
+
+    def output_audio(self, kind: Literal["started", "stopped", "cleared"], response_id: str) -> ServerEvent:
+        """What became of a response's audio, where it is not sent in events."""
+        return self._event(f"output_audio_buffer.{kind}", response_id=response_id)
+
+    def cut(self, response: Response, heard_s: float) -> list[ServerEvent]:
+        """The rest of a response's audio is dropped: the client heard so much of it."""
+        events = [self.output_audio("cleared", response.id)]
+        item = self._items.get(response.item_id)
+        if item is None:
+            return events
+        item["content"] = [{k: v for k, v in part.items() if k != "transcript"} for part in item["content"]]
+        where = {"item_id": response.item_id, "content_index": 0, "audio_end_ms": round(1000 * heard_s)}
+        return [*events, self._event("conversation.item.truncated", **where)]
 
     def error(
         self, message: str, *, code: str, param: str | None = None, client_event: str | None = None
@@ -260,11 +344,11 @@ class Conversation:
                 if self._response is None or self._muted:
                     return []
                 if self._response.spoken:
-                    began_s = max(self._playing_until_s, self._offset_s + at_s)
+                    began_s = max(self._playing_until_s, self._at(at_s))
                     self._playing_until_s = began_s + len(samples) / rate
                 return self._response.audio(samples, rate)
             case ReplyDone(interrupted=interrupted, at_s=at_s):
-                return self._reply_done(interrupted, self._offset_s + at_s)
+                return self._reply_done(interrupted, self._at(at_s))
             case StageFailed(stage=stage) if stage == "synthesis" and self._response is not None:
                 self._response.failure = stage
                 return []
@@ -275,14 +359,16 @@ class Conversation:
         """Tell the client of what the caller said; not `answered`: the client has yet to ask for a response."""
         match event:
             case SpeechStarted(at_s=at_s):
-                return self._speech_started(self._offset_s + at_s)
+                return self._speech_started(self._at(at_s))
             case PartialTranscript(text=text, n_stable=n_stable):
                 return self._partial(text.split()[:n_stable])
             case TurnEnded():
                 return self._turn_ended(event, answered)
             case BackchannelHeard(at_s=at_s):
                 speech = self._open.pop(0) if self._open else None
-                return self._stopped(speech, self._offset_s + at_s) if speech else []
+                return self._stopped(speech, self._at(at_s)) if speech else []
+            case TurnDropped(speech_end_s=speech_end_s):
+                return self._turn_dropped(self._at(speech_end_s))
             case StageFailed(stage="recognition"):
                 self._unheard = True
         return []
@@ -318,7 +404,7 @@ class Conversation:
         return self._delta(speech.item_id, stable, speech.sent)
 
     def _turn_ended(self, ended: TurnEnded, answered: bool) -> list[ServerEvent]:
-        end_s = self._offset_s + ended.speech_end_s
+        end_s = self._at(ended.speech_end_s)
         known = [speech for speech in self._open if speech.began_s <= end_s]
         speech = known[-1] if known else _Speech(self._new_id("item"), end_s)
         self._open = [other for other in self._open if other.began_s > end_s]
@@ -341,6 +427,12 @@ class Conversation:
             *self._add_spoken(speech.item_id),
             *self._transcription(speech.item_id, None if unheard else text, audio_s, speech.sent),
         ]
+
+    def _turn_dropped(self, end_s: float) -> list[ServerEvent]:
+        """A noise: whoever was told that it began is told that it ended, and no item comes of it."""
+        over = [speech for speech in self._open if speech.began_s <= end_s]
+        self._open = [speech for speech in self._open if speech not in over]
+        return [event for speech in over for event in self._stopped(speech, end_s)]
 
     def _reply_started(self, text: str) -> list[ServerEvent]:
         response, self._answering = self._answering, None
@@ -368,6 +460,10 @@ class Conversation:
         return events
 
     # Pieces.
+
+    def _at(self, at_s: float) -> float:
+        """A time of the session's clock in seconds of the caller's audio, which has no silence put into it."""
+        return self._offset_s + at_s - min(max(0.0, at_s - self._inserted_at_s), self._inserted_s)
 
     def _event(self, kind: str, **fields: Any) -> ServerEvent:
         return {"type": kind, "event_id": self._new_id("event"), **fields}
@@ -459,7 +555,8 @@ class Conversation:
             self._event,
             self._add_item,
             ids=(self._new_id("resp"), self._new_id("item")),
-            encoding=encoding if modalities == ["audio"] else None,
+            spoken=modalities == ["audio"],
+            encoding=encoding if self._sends_audio else None,
             metadata=options.metadata,
             asked=self._asked,
         )

@@ -46,3 +46,9 @@ def listening(pipeline: Pipeline) -> Pipeline:
     """The same stages, which only hear."""
     stages = {stage.name: getattr(pipeline, stage.name) for stage in fields(pipeline)}
     return silent(ListeningPipeline(**stages))
+
+
+def apologizing(pipeline: Pipeline) -> Pipeline:
+    """The same stages, for a session that begins with the answer to a turn without words."""
+    replies = pipeline.domain.replies
+    return replace(pipeline, domain=replace(pipeline.domain, replies=replace(replies, greeting=replies.not_understood)))

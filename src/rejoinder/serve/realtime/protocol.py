@@ -1,14 +1,26 @@
 """What a Realtime client may send, checked at the door, and the session's settings that it may change.
 
 Unknown fields and values are refused rather than guessed at. Settings that only a language model could follow
-(`instructions`, `tools`, `temperature` and the like) are taken and echoed, and change nothing: the domain answers.
+(`instructions`, `temperature` and the like) are taken and echoed, and change nothing: the domain answers. What the
+server does its own way (`prefix_padding_ms`, the output's `speed`) is echoed as it really is.
 """
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 
 from rejoinder.serve.realtime.audio import Encoding
+from rejoinder.turns import PRE_ROLL_S, TurnOptions
 
 ServerEvent: TypeAlias = dict[str, Any]
 """One event for the client, ready for JSON; the tests hold each against the models of OpenAI's own SDK."""
@@ -21,6 +33,17 @@ class RefusedError(Exception):
         super().__init__(message)
         self.code = code
         self.param = param
+
+
+PREFIX_PADDING_MS = round(1000 * PRE_ROLL_S)
+"""Audio before speech that is recognized with it; it cannot be changed."""
+
+SILENCE_MS = (200, 5000)
+"""Shortest and longest silence that a client may fix as the end of a turn."""
+
+
+def _within_bounds(silence_ms: int | None) -> int | None:
+    return None if silence_ms is None else min(max(silence_ms, SILENCE_MS[0]), SILENCE_MS[1])
 
 
 class _Wire(BaseModel):
@@ -45,24 +68,56 @@ Format: TypeAlias = Annotated[PcmFormat | G711Format, Field(discriminator="type"
 
 
 class ServerVad(_Wire):
-    """The session's own turn taking; of the timings only `idle_timeout_ms` is followed."""
+    """The session's own turn taking, until the client fixes the silence that ends a turn."""
 
     type: Literal["server_vad"] = "server_vad"
     create_response: bool | None = True
     interrupt_response: bool | None = True
     idle_timeout_ms: int | None = Field(default=None, ge=5000, le=30000)
-    prefix_padding_ms: int | None = Field(default=300, ge=0)
-    silence_duration_ms: int | None = Field(default=500, ge=0)
-    threshold: float | None = Field(default=0.5, ge=0, le=1)
+    prefix_padding_ms: Annotated[int | None, AfterValidator(lambda _: PREFIX_PADDING_MS)] = PREFIX_PADDING_MS
+    silence_duration_ms: Annotated[int | None, AfterValidator(_within_bounds)] = None
+    """None: as long as the words and the voice before it suggest."""
+    threshold: Annotated[float | None, Field(ge=0, le=1)] = TurnOptions().speech_threshold
+
+    @property
+    def turns(self) -> TurnOptions:
+        """When a turn begins and ends."""
+        options = TurnOptions()
+        if self.threshold is not None:
+            hysteresis = options.speech_threshold - options.silence_threshold
+            options = replace(
+                options, speech_threshold=self.threshold, silence_threshold=max(0.0, self.threshold - hysteresis)
+            )
+        if self.silence_duration_ms is None:
+            return options
+        silence_s = self.silence_duration_ms / 1000
+        return replace(
+            options,
+            least_silence_s=silence_s,
+            least_unfinished_silence_s=silence_s,
+            longest_silence_s=silence_s,
+            longest_unfinished_silence_s=silence_s,
+        )
 
 
 class SemanticVad(_Wire):
-    """The same turn taking, which goes by the words and the voice under either name."""
+    """Turn taking by the words and the voice; `eagerness` says how much silence it takes to be surer."""
 
     type: Literal["semantic_vad"]
     create_response: bool | None = True
     interrupt_response: bool | None = True
     eagerness: Literal["low", "medium", "high", "auto"] | None = "auto"
+
+    @property
+    def turns(self) -> TurnOptions:
+        """When a turn begins and ends."""
+        return _EAGERNESS.get(self.eagerness or "auto", TurnOptions())
+
+
+_EAGERNESS = {
+    "low": TurnOptions(resume_risk=0.005, longest_silence_s=1.5, longest_unfinished_silence_s=2.0),
+    "high": TurnOptions(resume_risk=0.1, longest_silence_s=0.45, longest_unfinished_silence_s=0.65),
+}
 
 
 class NoiseReduction(_Wire):
@@ -77,6 +132,11 @@ class Transcription(_Wire):
     prompt: str | None = None
     keywords: list[str] | None = None
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+    @model_serializer(mode="wrap")
+    def _known_to_all(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what was not set: Pipecat refuses a session with the later ones of these fields."""
+        return {name: value for name, value in dump(self).items() if value is not None}
 
 
 class AudioInput(_Wire):
@@ -97,7 +157,7 @@ class VoiceId(_Wire):
 class AudioOutput(_Wire):
     format: Format = PcmFormat(type="audio/pcm")
     voice: str | VoiceId | None = "alloy"
-    speed: float | None = Field(default=1.0, ge=0.25, le=1.5)
+    speed: Annotated[float | None, Field(ge=0.25, le=1.5), AfterValidator(lambda _: 1.0)] = 1.0
 
     @property
     def encoding(self) -> Encoding:
@@ -171,7 +231,7 @@ class Message(_Wire):
 
 
 class FunctionCall(_Wire):
-    """Kept as a part of the history; the domain runs its actions itself."""
+    """Kept as a part of the history."""
 
     type: Literal["function_call"]
     name: str
@@ -183,6 +243,8 @@ class FunctionCall(_Wire):
 
 
 class FunctionCallOutput(_Wire):
+    """What the client's function returned."""
+
     type: Literal["function_call_output"]
     call_id: str
     output: str
@@ -277,6 +339,10 @@ class ResponseCancel(_ClientEvent):
     response_id: str | None = None
 
 
+class OutputClear(_ClientEvent):
+    type: Literal["output_audio_buffer.clear"]
+
+
 ClientEvent: TypeAlias = (
     SessionUpdate
     | AudioAppend
@@ -288,6 +354,7 @@ ClientEvent: TypeAlias = (
     | ItemTruncate
     | ResponseCreate
     | ResponseCancel
+    | OutputClear
 )
 
 _EVENT_TYPES: tuple[str, ...] = tuple(
@@ -309,6 +376,14 @@ def parse(text: str | bytes) -> ClientEvent:
         raise _refusal(error) from None
     except RecursionError:
         raise RefusedError("nested too deeply", code="invalid_json") from None
+
+
+def opened(change: dict[str, Any]) -> ConversationSettings | TranscriptionSettings:
+    """The settings that a session begins with, where some are given with it; raises `RefusedError`."""
+    kind = change.get("type", "realtime")
+    if kind == "transcription":
+        return updated(TranscriptionSettings(type=kind), change)
+    return updated(ConversationSettings(type="realtime"), {**change, "type": kind})
 
 
 def updated(

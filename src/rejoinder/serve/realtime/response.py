@@ -41,14 +41,17 @@ class Response:
         add_item: Callable[[ServerEvent], str | None],
         *,
         ids: tuple[str, str],
+        spoken: bool,
         encoding: Encoding | None,
         metadata: Mapping[str, str] | None = None,
         asked: Asked | None = None,
     ) -> None:
-        """`encoding` None: a response in text. `add_item` appends an item and tells which precedes it."""
+        """`encoding` None: its audio goes another way. `add_item` appends an item and tells which precedes it."""
         self._event = event
         self._add_item = add_item
         self.id, self.item_id = ids
+        self.spoken = spoken
+        """Whether it is heard; otherwise it is text."""
         self._encoding = encoding
         self._metadata = dict(metadata or {})
         self._asked = asked or Asked()
@@ -57,13 +60,9 @@ class Response:
         self._text = ""
         self._audio: OutputStream | None = None
         self._audio_s = 0.0
+        self._whole = False
         self.failure: str | None = None
         """The stage that failed meanwhile, if one did."""
-
-    @property
-    def spoken(self) -> bool:
-        """Whether its audio is sent."""
-        return self._encoding is not None
 
     @property
     def started(self) -> bool:
@@ -84,17 +83,46 @@ class Response:
 
     def audio(self, samples: Samples, sample_rate: int) -> list[ServerEvent]:
         """A piece of its audio, in several events that are short each."""
+        if not self.spoken:
+            return []
+        self._audio_s += len(samples) / sample_rate
         if self._encoding is None:
             return []
         self._audio = self._audio or OutputStream(self._encoding, sample_rate)
-        self._audio_s += len(samples) / sample_rate
         return [self._audio_delta(piece) for piece in self._audio.pieces(samples)]
+
+    def call(self, name: str, call_id: str, arguments: str) -> list[ServerEvent]:
+        """It is no words but a function that the client is to run."""
+        self._item = {
+            "id": self.item_id,
+            "object": "realtime.item",
+            "type": "function_call",
+            "status": "in_progress",
+            "call_id": call_id,
+            "name": name,
+            "arguments": "",
+        }
+        previous = self._add_item(self._item)
+        where = {"response_id": self.id, "item_id": self.item_id, "output_index": 0, "call_id": call_id}
+        events = [
+            self._output_item("response.output_item.added"),
+            self._event("conversation.item.added", previous_item_id=previous, item=dict(self._item)),
+            self._event("response.function_call_arguments.delta", **where, delta=arguments),
+            self._event("response.function_call_arguments.done", **where, name=name, arguments=arguments),
+        ]
+        self._item |= {"status": "completed", "arguments": arguments}
+        self._whole = True
+        return [
+            *events,
+            self._output_item("response.output_item.done"),
+            self._event("conversation.item.done", previous_item_id=previous, item=dict(self._item)),
+        ]
 
     def finish(self, status: Status, reason: str | None = None) -> list[ServerEvent]:
         """It is over: handed over whole, cancelled for a reason, or failed."""
         if self.failure is not None and status == "completed":
             status = "failed"
-        events = self._end(status) if self._item is not None else []
+        events = self._end(status) if self._item is not None and not self._whole else []
         details: dict[str, Any] = {"type": status}
         if reason is not None:
             details["reason"] = reason
