@@ -97,7 +97,7 @@ def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAP
                 metrics=metrics,
                 requests=requests,
                 sessions=sessions,
-            )
+            ),
         ],
     )
     app.state.calls = calls
