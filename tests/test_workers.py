@@ -1,6 +1,8 @@
 """The threads of all sessions: how many work, what goes first, what happens to a call that hangs."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -90,8 +92,26 @@ async def test_hung_calls_lose_their_threads_but_nobody_elses(
     assert await workers.run(lambda: "answered", timeout_s=5) == "answered"
     assert caplog.messages.count("a call hangs: its thread is replaced") >= 2
     go.set()
-    await until(lambda: sum(thread.name.startswith("rejoinder-") for thread in threading.enumerate()) <= 2)
-    assert not workers.busy
+    await until(lambda: not workers.busy)
+    workers.close()
+    assert workers.join(5)
+
+
+def test_the_process_ends_in_good_order_in_the_middle_of_a_call() -> None:
+    """A thread that comes back from a model when the interpreter is gone would abort the process."""
+    program = """
+import asyncio, time
+from rejoinder.workers import Workers
+
+async def main():
+    workers = Workers(2)
+    asyncio.create_task(workers.run(lambda: time.sleep(0.5) or print("done", flush=True), timeout_s=5))
+    await asyncio.sleep(0.1)
+
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
 
 
 async def test_the_thread_of_a_hung_call_is_replaced_even_when_its_caller_is_gone() -> None:

@@ -69,7 +69,8 @@ class Outbox:
 
     async def take(self, timeout_s: float | None) -> Event:
         """The next event; raises `TimeoutError` when none comes within `timeout_s`."""
-        event = await asyncio.wait_for(self._events.get(), timeout_s)
+        async with asyncio.timeout(timeout_s):  # `wait_for` of Python 3.11 may swallow a cancellation
+            event = await self._events.get()
         if isinstance(event, ReplyAudio):
             self._audio_s -= len(event.samples) / event.sample_rate
             self._taken.set()

@@ -1,11 +1,13 @@
 """Bounded threads for inference: the event loop never computes, and what is wanted soonest is done first."""
 
 import asyncio
+import atexit
 import logging
 import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,6 +29,9 @@ FASTEST = 20
 
 MOST_UNDER_WAY = 4
 """Pieces of work that a caller may have under way whose audio is ahead of the clock."""
+
+AT_EXIT_S = 5.0
+"""How long the process waits for calls under way when it ends: a model that comes back to no interpreter aborts it."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +69,10 @@ class Workers:
         self._jobs: list[_Job] = []
         self._running: set[_Job] = set()
         self._n_threads = 0
+        self._threads: set[threading.Thread] = set()
+        """All that run, those of hung calls among them."""
         self._closed = False
+        _open.add(self)
         self._waiting = ThreadPoolExecutor(N_WAITING_THREADS, thread_name_prefix="rejoinder-waiting")
 
     @property
@@ -105,6 +113,11 @@ class Workers:
             job.future.cancel()
         self._waiting.shutdown(wait=False, cancel_futures=True)
 
+    def join(self, timeout_s: float) -> bool:
+        """Wait until the threads have ended, after `close`; False when some are still at work after so long."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._threads, timeout_s)
+
     def _put(self, call: Callable[[], Any], wanted_in_s: float) -> _Job:
         job = _Job(call, time.perf_counter() + wanted_in_s, patient=wanted_in_s >= PATIENT_S)
         with self._changed:
@@ -119,7 +132,9 @@ class Workers:
     def _start(self) -> None:
         self._n_threads += 1
         # A daemon: a call that hangs must not keep the process from ending.
-        threading.Thread(target=self._work, name=f"rejoinder-{self._n_threads}", daemon=True).start()
+        thread = threading.Thread(target=self._work, name=f"rejoinder-{self._n_threads}", daemon=True)
+        self._threads.add(thread)
+        thread.start()
 
     def _mind(self, job: _Job, timeout_s: float) -> None:
         """Put another thread in place of one whose call takes longer than this, whether or not one waits for it.
@@ -140,6 +155,14 @@ class Workers:
 
     def _work(self) -> None:
         """Do what is wanted soonest, until closed or replaced."""
+        try:
+            self._work_off()
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+                self._changed.notify_all()
+
+    def _work_off(self) -> None:
         while (job := self._take()) is not None:
             result, failure = None, None
             try:
@@ -191,6 +214,18 @@ class Pace:
         await asyncio.sleep(length_s / FASTEST if self.ahead_s(heard_s) else 0)
         while len(under_way) > MOST_UNDER_WAY and self.ahead_s(heard_s):
             await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+
+
+_open: "weakref.WeakSet[Workers]" = weakref.WeakSet()
+
+
+@atexit.register
+def _end() -> None:
+    """Let no thread come back from a model into an interpreter that is gone: that aborts the process."""
+    until = time.monotonic() + AT_EXIT_S
+    for workers in list(_open):
+        workers.close()
+        workers.join(max(0.0, until - time.monotonic()))
 
 
 def _seen(future: "asyncio.Future[Result]") -> None:
