@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Named before the other packages are installed, or they would take the newest build, with gigabytes for GPUs.
 TORCH ?= 2.13.0
 VENV := .venv
+# One more than there are cores: many tests wait for a process, a browser, or a caller who speaks at the pace of speech.
+TESTERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 CLIENTS ?= $(HOME)/.cache/rejoinder/clients
 BIN := $(VENV)/bin
 
@@ -42,7 +44,7 @@ check: install ## lint and type-check
 	$(BIN)/mypy
 
 test: check programs clients ## lint, type-check and run every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TESTERS) --dist loadfile
 
 bench: install ## measure latency, speed, memory and accuracy; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run
