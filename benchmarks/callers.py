@@ -25,8 +25,8 @@ from rejoinder.audio import SAMPLE_RATE, frames, to_int16
 from rejoinder.evaluate.turntaking import Call
 from rejoinder.events import Samples
 
-FRAME_S = 0.02
-"""Audio in one message: a packet of internet telephony."""
+FRAME_S = 0.04
+"""Audio in one message: clients of this protocol send 20 to 100 ms."""
 
 WIRE_RATE = 24_000
 BYTES_PER_S = 2 * WIRE_RATE

@@ -59,12 +59,10 @@ class Probe:
             if took_s > 0.005:
                 self._longest_s.append((took_s, time.thread_time() - began_cpu, repr(handle)))
 
-        asyncio.Handle._run = timed  # type: ignore[method-assign]
+        asyncio.Handle._run = timed  # type: ignore[method-assign,assignment]
 
     async def measured(self) -> dict[str, Any]:
         """All of it, and begin anew."""
-        gc.collect()
-        await asyncio.sleep(0)
         steps = sorted(self._longest_s, reverse=True)
         now = {
             "turns": self.turns,
@@ -73,6 +71,7 @@ class Probe:
             "longest_steps": steps[:5],
             "resident_mb": int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20,
             "cpu_s": time.process_time(),
+            "loop_cpu_s": time.thread_time(),
             "n_threads": threading.active_count(),
             "n_tasks": len(asyncio.all_tasks()),
         }
@@ -137,6 +136,8 @@ def main() -> None:
     assistant.probe = probe = Probe()
     assistant.warm()
     app = create_app(assistant, SETTINGS)
+    gc.collect()
+    gc.freeze()  # as `serve` does
     app.add_middleware(_Named)
     app.get("/measured")(probe.measured)
     probe.time_steps()
