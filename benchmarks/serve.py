@@ -32,7 +32,7 @@ DECISION_S = 0.5
 BOUND_S = 0.8
 """The same for as many callers as can be."""
 
-STEP_S = 0.02
+HELD_UP_S = 0.02
 """Longest that anything may hold up the event loop."""
 
 N_SESSIONS = 1000
@@ -64,8 +64,8 @@ class Level:
     loop_cores: float
     """Of these, what its event loop takes."""
     callers_cores: float
-    longest_step_ms: float
-    longest_steps: Sequence[Any]
+    loop_late_ms: Mapping[str, float]
+    """By how much its event loop came to things late: what it did meanwhile, and what others did on its cores."""
 
     def holds(self, bound_s: float) -> bool:
         """Whether no turn was lost and 95% were answered within the bound."""
@@ -97,8 +97,7 @@ class Bench:
             round((after["cpu_s"] - before["cpu_s"]) / took_s, 2),
             round((after["loop_cpu_s"] - before["loop_cpu_s"]) / took_s, 2),
             round(said["cpu_s"] / took_s, 2),
-            round(1000 * after["longest_step_s"], 1),
-            after["longest_steps"],
+            _percentiles(after["late_s"]),
         )
 
     def memory(self, n_sessions: int) -> dict[str, float]:
@@ -250,7 +249,7 @@ def _say(level: Level) -> Level:
         f"decision to first sample p50 {level.decision_ms['p50']:.0f} ms, p95 {level.decision_ms['p95']:.0f} ms; "
         f"drafts {level.draft_hits:.0%}; "
         f"cores {level.server_cores} ({level.loop_cores} the loop) + {level.callers_cores}; "
-        f"longest step {level.longest_step_ms:.0f} ms",
+        f"loop late p95 {level.loop_late_ms['p95']:.0f} ms, most {level.loop_late_ms['most']:.0f} ms",
         flush=True,
     )
     return level
@@ -274,7 +273,7 @@ def show(results: dict[str, Any]) -> None:
 
     goal, faults, memory = results["callers"], results["among_faults"], results["memory"]
     grown_mb = memory["after_mb"] - memory["before_mb"]
-    p95, step_ms = goal["decision_ms"]["p95"], goal["longest_step_ms"]
+    p95, late_ms = goal["decision_ms"]["p95"], goal["loop_late_ms"]["most"]
     n_callers, most = goal["n_callers"], results["most_callers"]
     rows = [
         (
@@ -284,7 +283,7 @@ def show(results: dict[str, Any]) -> None:
             p95 <= 1000 * DECISION_S,
         ),
         (f"  turns lost, of {goal['n_turns']}", goal["n_lost"], "0", not goal["n_lost"]),
-        ("  longest step of the event loop (ms)", f"{step_ms:.1f}", f"{1000 * STEP_S:.0f}", step_ms <= 1000 * STEP_S),
+        ("  event loop held up at most (ms)", f"{late_ms:.1f}", f"{1000 * HELD_UP_S:.0f}", late_ms <= 1000 * HELD_UP_S),
         (f"most callers with p95 under {1000 * BOUND_S:.0f} ms", most, n_callers, most >= n_callers),
         (
             f"memory after {memory['n_sessions']} sessions (MB more)",

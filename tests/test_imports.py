@@ -16,7 +16,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "audio", "text", "events", "manifest", "acoustics", "conditions", "progress"}),
     frozenset({"domain", "models", "model_table", "build", "phonetics", "prosody"}),
     frozenset({"asr", "nlu", "tts", "turns", "vad", "dialogue", "actions"}),
-    frozenset({"session", "pipeline", "speech", "workers"}),
+    frozenset({"live_turn", "session", "pipeline", "speech", "workers"}),
     frozenset({"assistant"}),
     frozenset({"serve", "adapt", "evaluate"}),
     frozenset({"cli", "talk", "doctor", "__main__"}),

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -41,7 +41,73 @@ async def test_no_more_than_their_number_run_at_once_and_one_fewer_of_what_can_w
     n_most = 0
     await asyncio.gather(*(workers.run(work, timeout_s=5) for _ in range(8)))
     assert n_most == 1
+
+
+async def test_busy_means_now_or_lately(workers: Workers) -> None:
     assert not workers.busy
+    working = [asyncio.create_task(workers.run(lambda: time.sleep(0.6), timeout_s=5, wanted_in_s=0)) for _ in range(2)]
+    await until(lambda: workers.busy)
+    await asyncio.gather(*working)
+    assert workers.busy  # nothing runs now, but the next turn ends soon
+    await until(lambda: not workers.busy)
+
+
+async def test_steps_come_as_they_are_made_and_no_other_work_in_between() -> None:
+    workers, order = Workers(1), list[str]()
+
+    def steps() -> Iterator[str]:
+        for name in "abc":
+            time.sleep(0.02)
+            order.append(name)
+            yield name
+
+    def take(step: str) -> bool:
+        order.append(f"took {step}")
+        return True
+
+    running = asyncio.create_task(workers.run_steps(steps(), take, timeout_s=5, wanted_in_s=0.5))
+    await until(lambda: workers.busy)
+    other = asyncio.create_task(workers.run(lambda: order.append("other"), timeout_s=5, wanted_in_s=-9))
+    await asyncio.gather(running, other)
+    workers.close()
+    assert [one for one in order if not one.startswith("took")] == ["a", "b", "c", "other"]
+    assert [one for one in order if one.startswith("took")] == ["took a", "took b", "took c"]
+    assert order.index("took a") < order.index("c")
+
+
+async def test_steps_that_nobody_wants_any_more_are_not_made(workers: Workers) -> None:
+    made = list[int]()
+
+    def steps() -> Iterator[int]:
+        for n in range(100):
+            made.append(n)
+            yield n
+            time.sleep(0.02)
+
+    async with asyncio.timeout(5):
+        await workers.run_steps(steps(), lambda n: n < 1, timeout_s=5)
+    assert 2 <= len(made) < 10
+    running = asyncio.create_task(workers.run_steps(steps(), lambda n: n >= 0, timeout_s=5))
+    await until(lambda: len(made) > 12)
+    running.cancel()
+    await until(lambda: not workers.busy)
+    assert len(made) < 50
+
+
+async def test_a_step_that_fails_is_the_callers_error_after_what_was_found(workers: Workers) -> None:
+    def steps() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    found = list[int]()
+
+    def take(step: int) -> bool:
+        found.append(step)
+        return True
+
+    with pytest.raises(ValueError, match="broken"):
+        await workers.run_steps(steps(), take, timeout_s=5)
+    assert found == [1]
 
 
 async def test_what_is_wanted_soonest_goes_first() -> None:

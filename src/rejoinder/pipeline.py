@@ -10,7 +10,7 @@ from rejoinder.asr.recognizer import Bias, Recognizer, Transcript
 from rejoinder.dialogue import DialogueState, Reply, after_action, expectation, respond
 from rejoinder.domain import Domain
 from rejoinder.errors import ActionError
-from rejoinder.events import Samples, Understanding
+from rejoinder.events import Completion, Samples, Understanding
 from rejoinder.text import ClauseStream
 from rejoinder.tts.synthesizer import Synthesizer
 
@@ -34,6 +34,15 @@ class Draft:
     reply: Reply
     took_s: Mapping[str, float] = field(default_factory=dict)
     """Wall-clock seconds by stage: "recognize", "understand", "respond"."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spoken:
+    """The beginning of a drafted reply's audio."""
+
+    first: Samples
+    rest: Iterator[Samples]
+    """What follows, clause by clause, made when it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,32 @@ class Pipeline:
         state, reply = respond(self.domain, state, understanding, compute=self.actions.compute)
         took_s = {"understand": understood - started, "respond": time.perf_counter() - understood}
         return Draft(transcript, understanding, state, reply, took_s)
+
+    def look_ahead(
+        self,
+        samples: Samples,
+        state: DialogueState,
+        *,
+        bias: Bias | None,
+        earlier: Transcript,
+        only_if: Completion | None,
+        unless: str | None,
+    ) -> Iterator[Transcript | Draft | Spoken]:
+        """All that can be done ahead for what a caller has said so far: each stage's result when it is asked for.
+
+        Ends after the words when they are not complete as `only_if` says; after the draft when it says `unless`, which
+        is spoken already, or nothing. `bias` and `earlier` as in `recognize`.
+        """
+        transcript = self.recognize(samples, bias=bias, earlier=earlier)
+        yield transcript
+        draft = self.draft(transcript, state)
+        if only_if not in (None, draft.understanding.completion):
+            return
+        yield draft
+        if draft.reply.text and draft.reply.text != unless:
+            pieces = self.synthesize(draft.reply.text)
+            if (first := next(pieces, None)) is not None:
+                yield Spoken(first, pieces)
 
     def finish(self, draft: Draft) -> tuple[Draft, bool]:
         """Run the action of a committed draft, if it has one, and render what is then said.

@@ -38,8 +38,9 @@ from rejoinder.events import (
     Understood,
     Watcher,
 )
+from rejoinder.live_turn import LiveTurn
 from rejoinder.nlu.backchannels import is_backchannel
-from rejoinder.pipeline import Draft, Pipeline
+from rejoinder.pipeline import Draft, Pipeline, Spoken
 from rejoinder.prosody import Prosody
 from rejoinder.speech import Outbox, Speech
 from rejoinder.turns import TurnOptions, TurnState
@@ -91,44 +92,6 @@ class SessionOptions:
     """How much of a reply's audio may wait to be taken before its synthesis pauses."""
 
 
-@dataclass(slots=True, eq=False)
-class _Turn:
-    """What the caller is saying: grows with each chunk until it is committed."""
-
-    state: DialogueState
-    """Where the conversation stood before it."""
-    chunks: list[Samples] = field(default_factory=list)
-    began_s: float = 0.0
-    speech_end_s: float = 0.0
-    over_reply: bool = False
-    """Whether it began while the assistant was speaking."""
-    continues: "_Turn | None" = None
-    """The turn that was taken to be over, when this is the rest of it."""
-    hypothesis: Transcript = field(default_factory=lambda: Transcript(""))
-    n_heard: int = 0
-    """Chunks that the hypothesis covers."""
-    n_spoken: int = 0
-    """Chunks up to the latest pause."""
-    completion: Completion | None = None
-    prosody: Prosody | None = None
-    draft: Draft | None = None
-    speech: Speech | None = None
-    partial: "asyncio.Task[None] | None" = None
-    partial_due_s: float = 0.0
-    pause: "asyncio.Task[None] | None" = None
-    """The work on all words before the pause that is going on; None while they speak."""
-    recognize_s: float = 0.0
-    acted: bool = False
-    """Whether an action ran: such a turn is not taken up again."""
-
-    @property
-    def added(self) -> str:
-        """The words beyond those of the turn that this one takes up again."""
-        text = self.hypothesis.text
-        n_known = n_stable_words(self.continues.hypothesis.text, text) if self.continues else 0
-        return " ".join(text.split()[n_known:])
-
-
 class Session:
     """One live conversation. Made by `Assistant.session()`; use it with `async with`."""
 
@@ -157,8 +120,8 @@ class Session:
         sure_s = max(self._options.turns.least_speech_s, self._options.turns.least_interruption_s)
         self._recent: deque[Samples] = deque(maxlen=round((turns.PRE_ROLL_S + sure_s) / CHUNK_S))
         self._turn_state = TurnState()
-        self._turn: _Turn | None = None
-        self._last: _Turn | None = None
+        self._turn: LiveTurn | None = None
+        self._last: LiveTurn | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._commit_order = asyncio.Lock()
         self._reply: asyncio.Task[None] | None = None
@@ -229,7 +192,7 @@ class Session:
             return
         self.interrupt()
         self._n_idle = 0
-        turn = _Turn(self._state, began_s=self._now_s, speech_end_s=self._now_s)
+        turn = LiveTurn(self._state, began_s=self._now_s, speech_end_s=self._now_s)
         turn.hypothesis = Transcript(text.strip(), confidence=1.0)
         self._commit(turn)
 
@@ -318,7 +281,7 @@ class Session:
         """Open a turn with the audio kept from before its speech was sure."""
         self._n_idle = 0
         n_chunks = round((self._now_s - at_s + turns.PRE_ROLL_S) / CHUNK_S)
-        turn = _Turn(self._state, list(self._recent)[-n_chunks:], at_s, self._now_s, over_reply=self.speaking)
+        turn = LiveTurn(self._state, list(self._recent)[-n_chunks:], at_s, self._now_s, over_reply=self.speaking)
         turn.partial_due_s = self._now_s + self._options.partial_interval_s / 2
         if (last := self._last) is not None and self._goes_on(last, at_s):
             known = {id(chunk) for chunk in last.chunks}
@@ -328,86 +291,96 @@ class Session:
         self._turn = turn
         self._emit(SpeechStarted(at_s))
 
-    def _goes_on(self, last: _Turn, at_s: float) -> bool:
+    def _goes_on(self, last: LiveTurn, at_s: float) -> bool:
         """Whether speech that begins at `at_s` is the rest of the last turn, which was taken to be over too soon."""
         soon = at_s - last.speech_end_s <= self._options.reopen_s
         fits = len(last.chunks) * CHUNK_S < self._options.turns.longest_turn_s
         return bool(last.chunks) and soon and fits and not last.acted
 
-    def _look_ahead(self, turn: _Turn) -> None:
+    def _look_ahead(self, turn: LiveTurn) -> None:
         """Recognize what has been said so far, if it is time and nobody else waits."""
         if self._now_s < turn.partial_due_s or (turn.partial is not None and not turn.partial.done()):
             return
-        if turn.over_reply or self._options.lockstep or not self._workers.busy:
+        if (turn.over_reply and self.speaking) or self._options.lockstep or not self._workers.busy:
             turn.partial = self._begin(self._work_on_partial(turn))
 
-    async def _work_on_partial(self, turn: _Turn) -> None:
+    async def _work_on_partial(self, turn: LiveTurn) -> None:
         """Recognize a turn that goes on; when it could be whole, work out its reply already."""
         started, spoken_s = time.perf_counter(), self._now_s - turn.began_s
-        if await self._recognize(turn) and turn is self._turn:
+
+        def go_on() -> bool:
             over_reply = turn.over_reply and self._options.barge_in and turn.added
-            if over_reply and not self._is_backchannel(turn, spoken_s=spoken_s):
+            if turn is self._turn and over_reply and not self._is_backchannel(turn, spoken_s=spoken_s):
                 self.interrupt()
-            if self._options.drafts and turn.pause is None:
-                await self._draft(turn, only_if=Completion.COMPLETE)
+            return turn is self._turn and self._options.drafts and turn.pause is None
+
+        await self._work_out(turn, go_on, only_if=Completion.COMPLETE)
         # A long utterance on a busy machine: looking ahead takes half of the time at most.
         took_s = 0.0 if self._options.lockstep else time.perf_counter() - started
         turn.partial_due_s = self._now_s + max(self._options.partial_interval_s, took_s)
 
-    async def _work_on_pause(self, turn: _Turn) -> None:
+    async def _work_on_pause(self, turn: LiveTurn) -> None:
         """Recognize all words up to a pause, tell endpointing what they mean, and have the reply ready."""
         this = asyncio.current_task()
-        if await self._recognize(turn) and turn.pause is this:
-            await self._draft(turn)
+        await self._work_out(turn, lambda: turn.pause is this)
 
-    async def _recognize(self, turn: _Turn) -> bool:
-        """Bring the hypothesis up to date; False when recognition failed."""
-        paused = turn.pause is not None
-        samples = np.concatenate([*turn.chunks, AFTER_LAST_WORD] if paused else turn.chunks)
-        earlier, bias, n_heard = turn.hypothesis, self._bias, len(turn.chunks)
-        started = time.perf_counter()
-        wanted_in_s = self._wanted_in_s(turn)
-        heard = await self._try(
-            "recognition",
-            self._run(lambda: self._pipeline.recognize(samples, bias=bias, earlier=earlier), wanted_in_s=wanted_in_s),
+    async def _work_out(self, turn: LiveTurn, go_on: Callable[[], bool], *, only_if: Completion | None = None) -> bool:
+        """Bring the hypothesis up to date and, while `go_on` says so, work out the reply and how it begins to sound.
+
+        With `only_if`, only the reply to words of such completion. False when recognition failed.
+        """
+        samples = np.concatenate([*turn.chunks, AFTER_LAST_WORD] if turn.pause is not None else turn.chunks)
+        earlier, n_heard, started = turn.hypothesis, len(turn.chunks), time.perf_counter()
+        stage, heard = "recognition", False
+
+        def take(found: Transcript | Draft | Spoken) -> bool:
+            nonlocal stage, heard
+            match found:
+                case Transcript():
+                    stage, turn.recognize_s = "understanding", time.perf_counter() - started
+                    if n_heard < turn.n_heard:  # a later look was faster
+                        return False
+                    heard, turn.hypothesis, turn.n_heard = True, found, n_heard
+                    if found.text != earlier.text:
+                        n_stable = n_stable_words(earlier.text, found.text)
+                        self._emit(PartialTranscript(found.text, n_stable, self._now_s))
+                case Draft() if go_on():
+                    stage, said = "synthesis", turn.draft.reply.text if turn.draft else None
+                    turn.completion = found.understanding.completion if turn.pause is not None else turn.completion
+                    turn.draft, turn.speech = found, turn.speech if said == found.reply.text else None
+                    return self._options.drafts
+                case Spoken() if go_on():
+                    turn.speech = Speech(found.rest, self._run, first=found.first)
+                case _:
+                    return False
+            return go_on()
+
+        steps = self._pipeline.look_ahead(
+            samples,
+            turn.state,
+            bias=self._bias,
+            earlier=earlier,
+            only_if=only_if,
+            unless=turn.draft.reply.text if turn.draft and turn.speech else None,
         )
-        turn.recognize_s = time.perf_counter() - started
-        if heard is None or n_heard < turn.n_heard:  # a later look was faster
-            return False
-        turn.hypothesis, turn.n_heard = heard, n_heard
-        if heard.text != earlier.text:
-            self._emit(PartialTranscript(heard.text, n_stable_words(earlier.text, heard.text), self._now_s))
-        return True
+        try:
+            await self._workers.run_steps(
+                steps, take, timeout_s=self._options.stage_timeout_s, wanted_in_s=self._wanted_in_s(turn)
+            )
+        except Exception as error:
+            self._failed(stage, error)
+        return heard
 
-    async def _draft(self, turn: _Turn, *, only_if: Completion | None = None) -> None:
-        """Work out the reply to the words so far and, unless drafts are off, the beginning of its audio."""
-        this, heard = turn.pause, turn.hypothesis
-        wanted_in_s = self._wanted_in_s(turn) if only_if is None else DRAFT_S
-        draft = await self._try(
-            "understanding", self._run(lambda: self._pipeline.draft(heard, turn.state), wanted_in_s=wanted_in_s)
-        )
-        if draft is None or turn.pause is not this:
-            return
-        if this is not None:
-            turn.completion = draft.understanding.completion
-        if only_if not in (None, draft.understanding.completion):
-            return
-        if turn.speech is None or turn.draft is None or turn.draft.reply.text != draft.reply.text:
-            turn.speech = self._speech(draft.reply.text) if self._options.drafts and draft.reply.text else None
-        turn.draft = draft
-        if turn.speech is not None and not await self._try("synthesis", turn.speech.prepare(wanted_in_s)):
-            turn.speech = None  # it failed: the reply is worth another try
-
-    def _wanted_in_s(self, turn: _Turn) -> float:
+    def _wanted_in_s(self, turn: LiveTurn) -> float:
         """How soon the words of a turn are wanted."""
         ahead_s = self._pace.ahead_s(self._now_s)
         if turn is not self._turn:
             return ahead_s  # it is over: the caller waits
         if turn.pause is not None:
             return ahead_s + self._options.turns.least_silence_s - self._options.turns.pause_s
-        return ahead_s + (DRAFT_S if turn.over_reply else PARTIAL_S)
+        return ahead_s + (DRAFT_S if turn.over_reply and self.speaking else PARTIAL_S)
 
-    def _is_backchannel(self, turn: _Turn, *, spoken_s: float) -> bool:
+    def _is_backchannel(self, turn: LiveTurn, *, spoken_s: float) -> bool:
         """Whether the words only say "go on"; an "uh-huh" to a question that wants a yes is an answer."""
         if not turn.over_reply or turn.state.confirming or spoken_s >= self._options.interruption_s:
             return False
@@ -415,11 +388,11 @@ class Session:
 
     # Answering.
 
-    def _commit(self, turn: _Turn) -> None:
+    def _commit(self, turn: LiveTurn) -> None:
         """The caller is done: answer, off the path of their audio."""
         self._begin(self._answer(turn, time.perf_counter()))
 
-    async def _answer(self, turn: _Turn, decided: float) -> None:
+    async def _answer(self, turn: LiveTurn, decided: float) -> None:
         """Commit a turn: from here on it changes the state, runs its action, and is spoken."""
         ready = turn.pause is not None and turn.pause.done() and turn.speech is not None and turn.speech.ready
         async with self._commit_order:
@@ -459,7 +432,7 @@ class Session:
                 self._turn.over_reply = True
             self._reply = self._begin(self._speak(draft.reply, speech, decided, more))
 
-    async def _hear_out(self, turn: _Turn) -> bool:
+    async def _hear_out(self, turn: LiveTurn) -> bool:
         """Have the transcript of the whole turn; False when its words cannot be had."""
         if turn.pause is not None:
             await asyncio.wait([turn.pause])
@@ -467,9 +440,9 @@ class Session:
             turn.hypothesis = Transcript("")
         elif not turn.chunks or (turn.pause is not None and turn.n_heard >= turn.n_spoken):
             return True
-        return await self._recognize(turn)
+        return await self._work_out(turn, lambda: False)
 
-    def _was_nothing(self, turn: _Turn) -> bool:
+    def _was_nothing(self, turn: LiveTurn) -> bool:
         """Whether there is nothing to answer: a noise, or a backchannel over a reply."""
         spoken_s = turn.speech_end_s - turn.began_s
         if not turn.hypothesis.text:
@@ -481,7 +454,7 @@ class Session:
             return True
         return False
 
-    async def _final_draft(self, turn: _Turn, heard_out: bool) -> tuple[Draft, bool]:
+    async def _final_draft(self, turn: LiveTurn, heard_out: bool) -> tuple[Draft, bool]:
         """The draft that answers the turn's very words, and whether it was there already."""
         if not heard_out:  # an earlier partial is not what was said: nothing may come of it
             return self._pipeline.apology(Transcript(""), self._state), False
@@ -494,7 +467,7 @@ class Session:
         draft = await self._try("understanding", self._run(lambda: self._pipeline.draft(heard, turn.state)))
         return draft or self._pipeline.apology(heard, turn.state), False
 
-    async def _act(self, turn: _Turn, draft: Draft) -> Draft:
+    async def _act(self, turn: LiveTurn, draft: Draft) -> Draft:
         """Run the action of a committed turn; the draft that comes back says how it went."""
         assert draft.reply.action is not None
         action = draft.reply.action
@@ -587,11 +560,14 @@ class Session:
         try:
             return await work
         except Exception as error:
-            # Only the kind of error is said: a message may quote what the caller said.
-            message = "took too long" if isinstance(error, TimeoutError) else type(error).__name__
-            logger.warning("%s failed: %s", stage, message)
-            self._emit(StageFailed(stage, message, self._now_s))
+            self._failed(stage, error)
             return None
+
+    def _failed(self, stage: str, error: Exception) -> None:
+        """Say that a stage failed, and only by what kind of error: a message may quote what the caller said."""
+        message = "took too long" if isinstance(error, TimeoutError) else type(error).__name__
+        logger.warning("%s failed: %s", stage, message)
+        self._emit(StageFailed(stage, message, self._now_s))
 
     def _under_way(self) -> list["asyncio.Task[None]"]:
         """All work under way that will end by itself: not a reply that waits for the transport."""

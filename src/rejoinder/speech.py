@@ -1,7 +1,6 @@
 """A reply on its way to the caller: its audio, made clause by clause, and what waits for the transport to take it."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeAlias
 
@@ -12,36 +11,22 @@ Runner: TypeAlias = Callable[[Callable[[], Samples | None], float], Awaitable[Sa
 
 
 class Speech:
-    """The audio of one reply, whose first clause may be made ahead, in a draft.
+    """The audio of one reply, clause by clause; the `first` may have been made ahead, in a draft."""
 
-    A queue of at most one clause in waiting: synthesis runs one ahead of what is taken, and no further.
-    """
-
-    def __init__(self, pieces: Iterator[Samples], run: Runner) -> None:
+    def __init__(self, pieces: Iterator[Samples], run: Runner, *, first: Samples | None = None) -> None:
         self._pieces = pieces
         self._run = run
-        self._waiting: deque[Samples] = deque()
-        self._order = asyncio.Lock()
+        self._first = first
 
     @property
     def ready(self) -> bool:
         """Whether the next clause is there."""
-        return bool(self._waiting)
-
-    async def prepare(self, wanted_in_s: float) -> bool:
-        """Have the next clause ready; False when there is none."""
-        async with self._order:
-            if not self._waiting:
-                piece = await self._run(lambda: next(self._pieces, None), wanted_in_s)
-                if piece is not None:
-                    self._waiting.append(piece)
-            return bool(self._waiting)
+        return self._first is not None
 
     async def take(self, wanted_in_s: float) -> Samples | None:
         """The next clause's audio, float32 of shape (n_samples,), or None at the end."""
-        if not self._waiting:
-            await self.prepare(wanted_in_s)
-        return self._waiting.popleft() if self._waiting else None
+        first, self._first = self._first, None
+        return first if first is not None else await self._run(lambda: next(self._pieces, None), wanted_in_s)
 
 
 class Outbox:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -20,6 +20,13 @@ N_WAITING_THREADS = 32
 
 PATIENT_S = 0.5
 """Work that is wanted no sooner leaves a thread free for what is: no model call can be broken off."""
+
+QUIET = 0.3
+"""What is only nice to have is left out where the threads were busy for more than this share of the time lately: one
+caller, looked ahead for half of the time, takes a quarter of two threads."""
+
+LATELY_S = 1.0
+"""Time constant of "lately"."""
 
 TOLERATED_S = 2.0
 """By how much a caller's audio may be ahead of the clock: networks deliver late and then all at once."""
@@ -68,6 +75,8 @@ class Workers:
         self._changed = threading.Condition()  # guards all that follows
         self._jobs: list[_Job] = []
         self._running: set[_Job] = set()
+        self._share = 0.0
+        self._share_at = time.perf_counter()
         self._n_threads = 0
         self._threads: set[threading.Thread] = set()
         """All that run, those of hung calls among them."""
@@ -77,9 +86,20 @@ class Workers:
 
     @property
     def busy(self) -> bool:
-        """Whether patient work would have to wait: the moment to leave out what is only nice to have."""
+        """Whether patient work would have to wait, or others soon for it: when to leave out what is only nice to have.
+
+        A moment's quiet is not enough: no call can be broken off, and on a busy machine the next turn ends soon.
+        """
         with self._changed:
-            return len(self._running) + len(self._jobs) >= self._n_patient_most
+            self._measure()
+            return len(self._running) + len(self._jobs) >= self._n_patient_most or self._share > QUIET
+
+    def _measure(self) -> None:
+        """Bring the share of the time up to date in which the threads were busy; before each change of it."""
+        now = time.perf_counter()
+        kept = math.exp((self._share_at - now) / LATELY_S)
+        self._share = kept * self._share + (1.0 - kept) * len(self._running) / self.n_threads
+        self._share_at = now
 
     async def run(
         self, call: Callable[[], Result], *, timeout_s: float, wanted_in_s: float = 1.0, waits: bool = False
@@ -102,6 +122,31 @@ class Workers:
         except (TimeoutError, asyncio.CancelledError):
             future.cancel()
             raise
+
+    async def run_steps(
+        self, steps: Iterator[Result], take: Callable[[Result], bool], *, timeout_s: float, wanted_in_s: float = 1.0
+    ) -> None:
+        """Run an iterator to its end on one thread, which no other work takes between its steps.
+
+        `take` is called on the event loop with each step's result, as soon as there is one, and says whether the rest
+        is still wanted; a step that has begun goes on. Raises what a step raises, and `TimeoutError` as `run` does.
+        """
+        loop, wanted = asyncio.get_running_loop(), True
+
+        def deliver(result: Result) -> None:
+            nonlocal wanted
+            wanted = wanted and take(result)
+
+        def work() -> None:
+            for result in steps:
+                loop.call_soon_threadsafe(deliver, result)
+                if not wanted:
+                    return
+
+        try:
+            await self.run(work, timeout_s=timeout_s, wanted_in_s=wanted_in_s)
+        finally:
+            wanted = False
 
     def close(self) -> None:
         """Let the threads end; work that has not begun is dropped."""
@@ -148,6 +193,7 @@ class Workers:
         with self._changed:
             if job not in self._running or self._closed:
                 return
+            self._measure()
             self._running.remove(job)
             self._n_threads -= 1
             self._start()
@@ -170,6 +216,7 @@ class Workers:
             except BaseException as error:
                 failure = error
             with self._changed:
+                self._measure()
                 replaced = job not in self._running
                 self._running.discard(job)
                 self._changed.notify()  # patient work may have waited for this to leave its thread
@@ -193,6 +240,7 @@ class Workers:
                 job = min(may, key=lambda job: job.wanted_at)
                 self._jobs.remove(job)
                 if job.future.set_running_or_notify_cancel():
+                    self._measure()
                     job.began_at = time.perf_counter()
                     self._running.add(job)
                     return job
