@@ -60,7 +60,7 @@ class FakeRecognizer:
     fail: Callable[[Samples], bool] = lambda samples: False
     biases: list[Bias | None] = field(default_factory=list)
 
-    def compile_bias(self, phrases: Sequence[BiasPhrase]) -> Bias:
+    def compile_bias(self, phrases: Sequence[BiasPhrase], *, sentences: Sequence[str] = ()) -> Bias:
         return FakeBias(tuple(phrases))
 
     def transcribe(

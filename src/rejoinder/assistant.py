@@ -11,7 +11,7 @@ import numpy as np
 
 from rejoinder import audio, models
 from rejoinder.actions import ActionRunner
-from rejoinder.asr.biasing import bias_phrases
+from rejoinder.asr.biasing import bias_phrases, likely_sentences
 from rejoinder.asr.correction import Corrector
 from rejoinder.asr.moonshine import MoonshineOptions, MoonshineRecognizer
 from rejoinder.asr.recognizer import Bias, Recognizer, Transcript
@@ -255,7 +255,8 @@ def _load_hearing(domain: Domain, options: AssistantOptions) -> tuple[Recognizer
     recognizer = _load_recognizer(domain, options)
     if not options.bias:
         return recognizer, None, None
-    return recognizer, recognizer.compile_bias(bias_phrases(domain)), Corrector.compile(domain)
+    bias = recognizer.compile_bias(bias_phrases(domain), sentences=likely_sentences(domain))
+    return recognizer, bias, Corrector.compile(domain)
 
 
 def _own_model(domain: Domain, options: AssistantOptions, stage: Stage) -> Path | None:

@@ -159,6 +159,10 @@ def distance(a: str, b: str) -> float:
     return min(1.0, cost(a, b) / mean) if mean else 0.0
 
 
+N_REMEMBERED = 64
+"""Utterances whose matches are remembered: a few for each of the callers who speak at the same time."""
+
+
 class PhoneticIndex:
     """Pronunciations to be found inside an utterance, all in one pass.
 
@@ -175,16 +179,21 @@ class PhoneticIndex:
             row[: len(code)] = code
         self._lengths = np.array([len(c) for c in codes], np.int64)
         self._weights = np.array([float(OMISSION[c].sum()) for c in codes], np.float32)
+        # While someone speaks the same words are looked up again and again.
+        self._found = lru_cache(maxsize=N_REMEMBERED)(self._search)
 
-    def search(self, words: Sequence[str], *, most: float) -> list[tuple[int, int, int, float]]:
+    def search(self, words: Sequence[str], *, most: float) -> tuple[tuple[int, int, int, float], ...]:
         """Where the pronunciations nearly occur in `words`, the phonemes of each word of an utterance.
 
         Returns (phrase, first word, end word, distance) of every match whose cost over the phrase's own weight is at
         most `most`; for each phrase and end word only the best start.
         """
+        return self._found(tuple(words), most)
+
+    def _search(self, words: tuple[str, ...], most: float) -> tuple[tuple[int, int, int, float], ...]:
         n_phrases, longest = self._codes.shape
         if not n_phrases or not longest:
-            return []
+            return ()
         omitted = np.zeros((n_phrases, longest + 1), np.float32)  # cost of leaving out a phrase's first i phonemes
         np.cumsum(OMISSION[self._codes], axis=1, out=omitted[:, 1:])
         columns = np.arange(longest + 1)
@@ -216,4 +225,4 @@ class PhoneticIndex:
                 (phrase, int(starts[phrase, self._lengths[phrase]]), index + 1, float(ends[phrase]))
                 for phrase in np.flatnonzero((ends <= most) & (self._lengths > 0)).tolist()
             ]
-        return found
+        return tuple(found)

@@ -36,7 +36,7 @@ class Studio:
     def phonemize(self, text: str, *, lexicon: Lexicon | None = None) -> str:  # noqa: ARG002
         return {"Zoto": "zˈɑtO", "zo toe": "zˈO tˈO"}.get(text, "ˈɑ")
 
-    def compile_bias(self, phrases: object) -> Bias:
+    def compile_bias(self, phrases: object, *, sentences: object = ()) -> Bias:
         raise NotImplementedError
 
     def transcribe(self, samples: Samples, *, bias: Bias | None = None, **_: object) -> Transcript:  # noqa: ARG002

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rejoinder import models
-from rejoinder.asr.biasing import bias_phrases
+from rejoinder.asr.biasing import bias_phrases, likely_sentences
 from rejoinder.asr.decoder import TokenTree, differences
 from rejoinder.asr.moonshine import MoonshineRecognizer
 from rejoinder.asr.recognizer import BiasPhrase
@@ -67,6 +67,24 @@ def test_a_draft_saves_calls_and_changes_nothing(
         n_plain += plain.n_decoder_calls
         n_drafted += recognizer.transcribe(samples, bias=bias, draft=plain).n_decoder_calls
     assert n_drafted < n_plain / 2
+
+
+def test_guesses_save_calls_and_change_nothing(
+    recognizer: MoonshineRecognizer, cafe: Domain, orders: list[Samples]
+) -> None:
+    phrases = bias_phrases(cafe)
+    plain, guessing = (
+        [recognizer.transcribe(samples, bias=bias) for samples in (*orders[::8], say(ORDINARY[0]))]
+        for bias in (
+            recognizer.compile_bias(phrases),
+            recognizer.compile_bias(phrases, sentences=likely_sentences(cafe)),
+        )
+    )
+    for one, other in zip(plain, guessing, strict=True):
+        assert (other.text, other.tokens) == (one.text, one.tokens)
+        assert other.confidence == pytest.approx(one.confidence, abs=1e-3)
+        assert other.n_decoder_calls <= one.n_decoder_calls
+    assert sum(heard.n_decoder_calls for heard in guessing) < 0.8 * sum(heard.n_decoder_calls for heard in plain)
 
 
 def test_several_threads_hear_the_same(recognizer: MoonshineRecognizer, orders: list[Samples]) -> None:

@@ -5,18 +5,27 @@ string matching"): each state is a prefix of a phrase, and where a match breaks 
 suffix that is still one.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rejoinder.asr.continuations import Continuations
 from rejoinder.asr.correction import PhraseFinder
 from rejoinder.asr.recognizer import BiasPhrase
 from rejoinder.asr.tokenizer import Tokenizer
 from rejoinder.domain import Domain, SlotKind
+from rejoinder.domain.grammar import sample
 
 ROOT = 0
+
+N_OF_PATTERN = 12
+"""Sentences of each pattern to learn continuations from: with five times as many, 1.4 calls fewer of 10.7 an utterance,
+and a third of a second more to load."""
+
+_I = re.compile(r"\bi\b")
 
 
 def bias_phrases(domain: Domain) -> tuple[BiasPhrase, ...]:
@@ -29,6 +38,15 @@ def bias_phrases(domain: Domain) -> tuple[BiasPhrase, ...]:
             for choice in slot.choices:
                 texts.update(dict.fromkeys(form for form in choice.forms if form not in choice.sounds_like))
     return tuple(BiasPhrase(text) for text in texts)
+
+
+def likely_sentences(domain: Domain) -> tuple[str, ...]:
+    """Some sentences that callers of a domain say, as a recognizer writes them: what to guess at (`Continuations`)."""
+    texts: dict[str, None] = {}
+    for intent in domain.intents.values():
+        for pattern in intent.patterns:
+            texts.update(dict.fromkeys(sample(pattern, domain.slots, n=N_OF_PATTERN)))
+    return tuple(_I.sub("I", f"{text[:1].upper()}{text[1:]}.") for text in texts)
 
 
 class TokenGraph:
@@ -112,11 +130,22 @@ class TokenGraph:
 
 
 class CompiledBias:
-    """Phrases compiled for one tokenizer: `graph` for decoding, `finder` for what decoding missed."""
+    """Phrases compiled for one tokenizer: `graph` for decoding, `finder` for what decoding missed.
 
-    __slots__ = ("finder", "graph")
+    `continuations` are guesses from whole sentences, to decode sooner.
+    """
 
-    def __init__(self, phrases: Sequence[BiasPhrase], tokenizer: Tokenizer, *, token_boost: float) -> None:
+    __slots__ = ("continuations", "finder", "graph")
+
+    def __init__(
+        self,
+        phrases: Sequence[BiasPhrase],
+        tokenizer: Tokenizer,
+        *,
+        token_boost: float,
+        sentences: Sequence[str] = (),
+    ) -> None:
+        self.continuations = Continuations(map(tokenizer.encode, sentences))
         self.finder = PhraseFinder(phrases)
         self.graph = TokenGraph(
             (tokenizer.encode(spelling), token_boost * phrase.boost)

@@ -145,10 +145,10 @@ class TokenTree:
 
 def log_probabilities(logits: Array, rows: Sequence[int], tokens: Sequence[int]) -> Array:
     """Log-probability of `tokens[i]` under `logits[rows[i]]`, (n_rows,)."""
-    chosen = logits[list(rows)]
-    top = chosen.max(axis=-1)
-    normalizer = np.log(np.exp(chosen - top[:, None]).sum(axis=-1)) + top
-    return np.asarray(chosen[np.arange(len(tokens)), list(tokens)] - normalizer)
+    chosen = logits[list(rows)]  # a copy, and all that follows happens in it: 32,768 logits a row are many
+    chosen -= chosen.max(axis=-1, keepdims=True)
+    of_tokens = chosen[np.arange(len(tokens)), list(tokens)]
+    return np.asarray(of_tokens - np.log(np.exp(chosen, out=chosen).sum(axis=-1)))
 
 
 def differences(reference: Sequence[int], texts: Sequence[Sequence[int]], n_after: int) -> list[tuple[range, range]]:

@@ -102,9 +102,9 @@ class MoonshineRecognizer:
         )
         return cls(encoder, decoder, tokenizer, options)
 
-    def compile_bias(self, phrases: Sequence[BiasPhrase]) -> Bias:
-        """Compile phrases once, for many calls to `transcribe`."""
-        return CompiledBias(phrases, self._tokenizer, token_boost=self._options.token_boost)
+    def compile_bias(self, phrases: Sequence[BiasPhrase], *, sentences: Sequence[str] = ()) -> Bias:
+        """Compile phrases, and sentences whose words to guess at, once, for many calls to `transcribe`."""
+        return CompiledBias(phrases, self._tokenizer, token_boost=self._options.token_boost, sentences=sentences)
 
     def transcribe(
         self, samples: Samples, *, bias: Bias | None = None, draft: Transcript | None = None, n_best: int = 1
@@ -137,8 +137,8 @@ class MoonshineRecognizer:
         return np.asarray(self._encoder.run(None, {"input_values": padded, "attention_mask": mask})[0])
 
     def _decode(self, cross: Keys, bias: CompiledBias | None, draft: Sequence[int], n_most: int) -> Transcript:
-        """Greedy decoding; the tokens of `draft` are checked in the first call, and kept as far as they are right."""
-        guess = list(draft[:n_most])
+        """Greedy decoding; the tokens of `draft`, then guesses, are checked several at once and kept while right."""
+        guess = list(draft[:n_most]) or (bias.continuations.after(()) if bias else [])
         logits, past = self._decoder.read([BEGIN_ID, *guess], self._decoder.empty, cross)
         n_calls, row, state = 1, 0, ROOT
         tokens: list[int] = []
@@ -153,8 +153,8 @@ class MoonshineRecognizer:
             if row < len(guess) and guess[row] == token:
                 row += 1
                 continue
-            logits, past = self._decoder.read([token], past[:, :, :, : len(tokens)], cross)
-            guess, row = [], 0
+            guess, row = bias.continuations.after(tokens) if bias else [], 0
+            logits, past = self._decoder.read([token, *guess], past[:, :, :, : len(tokens)], cross)
             n_calls += 1
         return self._transcript(tokens, log_probs, n_calls)
 

@@ -46,8 +46,11 @@ class Bias(Protocol):
 class Recognizer(Protocol):
     """Turns audio into words. Synchronous and safe to call from several threads at once."""
 
-    def compile_bias(self, phrases: Sequence[BiasPhrase]) -> Bias:
-        """Compile phrases once, for many calls to `transcribe`."""
+    def compile_bias(self, phrases: Sequence[BiasPhrase], *, sentences: Sequence[str] = ()) -> Bias:
+        """Compile phrases once, for many calls to `transcribe`.
+
+        `sentences` are some that callers are likely to say: they save time, and never change the result.
+        """
         ...
 
     def transcribe(

@@ -83,8 +83,8 @@ class WhisperRecognizer:
             raise ModelError(f"{folder}: cannot be opened as a Whisper model ({error})") from error
         return cls(model, options)
 
-    def compile_bias(self, phrases: Sequence[BiasPhrase]) -> Bias:
-        """Phrases as hot words, the most boosted first, as many as Whisper's context takes."""
+    def compile_bias(self, phrases: Sequence[BiasPhrase], *, sentences: Sequence[str] = ()) -> Bias:  # noqa: ARG002
+        """Phrases as hot words, the most boosted first, as many as Whisper's context takes; sentences are of no use."""
         hint = ""
         for phrase in sorted(phrases, key=lambda phrase: -phrase.boost):
             longer = f"{hint}, {phrase.text}" if hint else phrase.text
