@@ -9,7 +9,7 @@ CLIENTS ?= $(HOME)/.cache/rejoinder/clients
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install programs clients demo test check bench bench-adapt bench-serve clean
+.PHONY: help install programs clients demo test check bench bench-adapt bench-serve bench-capacity clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ bench-adapt: install ## adapt every stage and measure it before and after; write
 
 bench-serve: install ## put the server under load; writes benchmarks/serve.json
 	$(BIN)/python -m benchmarks.serve
+
+bench-capacity: install ## what more callers take, by a simulation; writes the tables of docs/scaling.md
+	$(BIN)/python -m benchmarks.capacity --markdown
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
