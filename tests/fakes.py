@@ -46,6 +46,9 @@ class FakeVad:
     def __call__(self, chunk: Samples) -> float:
         return 0.95 if float(np.abs(chunk).max()) > 0.05 else 0.02
 
+    async def with_others(self, chunk: Samples) -> float:
+        return self(chunk)
+
 
 @dataclass
 class FakeBias(Bias):

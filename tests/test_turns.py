@@ -1,5 +1,6 @@
 """The turn machine, its detector and the voice before a pause: properties, then real models on real sounds."""
 
+import asyncio
 from dataclasses import astuple, replace
 from itertools import pairwise
 
@@ -275,6 +276,27 @@ def test_detectors_share_no_memory_and_can_forget(number: tuple[Samples, Samples
     assert one(first) == fresh
     with pytest.raises(AudioError, match="512"):
         one(number[0][:160])
+
+
+@pytest.mark.model
+async def test_callers_who_are_heard_together_are_heard_as_if_alone(number: tuple[Samples, Samples]) -> None:
+    chunks = number[0][: len(number[0]) // CHUNK_SAMPLES * CHUNK_SAMPLES].reshape(-1, CHUNK_SAMPLES)
+    n_callers, n_chunks = 5, 30
+    alone = [[vad(chunk) for chunk in chunks[k : k + n_chunks]] for k, vad in enumerate(Vad.load() for _ in range(5))]
+
+    async def call(k: int, vad: Vad) -> list[float]:
+        if k == 3:  # hangs up in the middle
+            async with asyncio.timeout(0):
+                await vad.with_others(chunks[0])
+        return [await vad.with_others(chunk) for chunk in chunks[k : k + n_chunks]]
+
+    calls = [call(k, Vad.load()) for k in range(n_callers)]
+    together = await asyncio.gather(*calls, return_exceptions=True)
+    for k in (0, 1, 2, 4):
+        assert together[k] == pytest.approx(alone[k], abs=1e-5)
+    assert isinstance(together[3], TimeoutError)
+    with pytest.raises(AudioError, match="512"):
+        await Vad.load().with_others(chunks[0][:160])
 
 
 @pytest.mark.model

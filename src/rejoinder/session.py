@@ -168,7 +168,7 @@ class Session:
         for start in range(0, n_whole, CHUNK_SAMPLES):
             if self._closed:
                 return
-            self._hear(audio[start : start + CHUNK_SAMPLES])
+            await self._hear(audio[start : start + CHUNK_SAMPLES])
             if self._options.lockstep:
                 await self.settle()
             else:
@@ -239,21 +239,24 @@ class Session:
 
     # Hearing.
 
-    def _hear(self, chunk: Samples) -> None:
+    async def _hear(self, chunk: Samples) -> None:
         """Take one chunk, of shape (CHUNK_SAMPLES,)."""
         self._now_s += CHUNK_S
         self._recent.append(chunk)
         if self._turn is not None:
             self._turn.chunks.append(chunk)
-        completion = self._turn.completion if self._turn else None
         # Without echo cancellation, what is heard during a reply is the reply.
         listens = self._options.barge_in or self._turn is not None or not self.speaking
-        probability = self._vad(chunk) if listens else 0.0
+        probability = 0.0
+        if listens:  # in lockstep alone, for the last bit depends on what is worked out together
+            probability = self._vad(chunk) if self._options.lockstep else await self._vad.with_others(chunk)
+        if self._closed:
+            return
         self._turn_state, happened = turns.step(
             self._turn_state,
             probability,
             options=self._options.turns,
-            completion=completion,
+            completion=self._turn.completion if self._turn else None,
             prosody=self._turn.prosody if self._turn else None,
             replying=self.speaking,
         )
