@@ -26,6 +26,7 @@ from rejoinder.serve.rest import Rest
 from rejoinder.serve.secrets import Secrets
 from rejoinder.serve.security import Admission, Keys
 from rejoinder.serve.settings import Settings
+from rejoinder.serve.states import States
 from rejoinder.serve.store import review
 from rejoinder.serve.store.recording import Recorder
 from rejoinder.serve.tracing import Tracing
@@ -40,8 +41,15 @@ CUT_S = 5
 """How long clients have at least to take note that their connection is closed."""
 
 
-def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAPI:
+def create_app(
+    assistant: Assistant,
+    settings: Settings | None = None,
+    *,
+    states: States | None = None,
+) -> FastAPI:
     """The app of one assistant, for any ASGI server; it closes the assistant when the server ends.
+
+    `states` are given where several servers share them; otherwise they are this one's alone.
 
     Raises `SettingsError` for settings that contradict each other or would let anyone in.
     """
@@ -58,7 +66,7 @@ def create_app(assistant: Assistant, settings: Settings | None = None) -> FastAP
     recorder = Recorder.of(settings, assistant.domain, metrics.registry) if settings.store else None
     tracing = Tracing.start(settings.otel_endpoint) if settings.otel_endpoint else None
     watchers = tuple(one.watch for one in (recorder, tracing) if one is not None)
-    calls = Calls(assistant, settings, keys=keys, admission=sessions, metrics=metrics, watchers=watchers)
+    calls = Calls(assistant, settings, keys=keys, admission=sessions, metrics=metrics, watchers=watchers, states=states)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from rejoinder.pipeline import Pipeline
 from rejoinder.serve.metrics import Metrics, places
 from rejoinder.serve.security import Admission, Keys
 from rejoinder.serve.settings import Settings
+from rejoinder.serve.states import Keeper, MemoryStates, States
 from rejoinder.session import Session, SessionOptions
 
 logger = logging.getLogger(__name__)
@@ -39,10 +40,11 @@ WatchCall = Callable[[CallInfo], Watcher]
 class Call:
     """One live call, to be served by the door that answered it."""
 
-    def __init__(self, info: CallInfo, assistant: Assistant, watcher: Watcher) -> None:
+    def __init__(self, info: CallInfo, assistant: Assistant, watcher: Watcher, states: States) -> None:
         self.info = info
         self.assistant = assistant
         self._watcher = watcher
+        self._states = states
 
     def session(
         self,
@@ -53,6 +55,14 @@ class Call:
     ) -> Session:
         """A session of this call; see `Assistant.session`. A call may have several, one after the other."""
         return self.assistant.session(options=options, state=state, pipeline=pipeline, watcher=self._watcher)
+
+    async def keeper(self, resume: str | None, *, new: str) -> Keeper:
+        """Keeps where this call stands: by the token of the owner's lost call that it resumes, or by a `new` one."""
+        if resume:
+            keeper = Keeper(self._states, resume, owner=self.info.owner, call=self.info.id)
+            if await keeper.resume():
+                return keeper
+        return Keeper(self._states, new, owner=self.info.owner, call=self.info.id)
 
 
 class Calls:
@@ -67,12 +77,14 @@ class Calls:
         admission: Admission | None = None,
         metrics: Metrics | None = None,
         watchers: Sequence[WatchCall] = (),
+        states: States | None = None,
     ) -> None:
         self.assistant = assistant
         self.settings = settings
         self.keys = keys
         self.admission = admission or Admission(settings.max_sessions, "calls")
         self.metrics = metrics or Metrics()
+        self.states = states or MemoryStates()
         self._watchers = (self.metrics.watch_call, *watchers)
 
     @contextmanager
@@ -90,7 +102,7 @@ class Calls:
         began = time.monotonic()
         logger.info("call answered", extra=_shown(info))
         try:
-            yield Call(info, self.assistant, watcher)
+            yield Call(info, self.assistant, watcher, self.states)
         finally:
             watcher.closed()
             seconds = round(time.monotonic() - began, 1)

@@ -5,6 +5,7 @@ rate that `reply_audio` announced. A page drops frames of a reply that was inter
 """
 
 import asyncio
+import secrets
 import struct
 import time
 from collections.abc import Mapping
@@ -17,7 +18,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from rejoinder.audio import SAMPLE_RATE, frames, from_int16, to_int16
 from rejoinder.events import ReplyAudio, ReplyDone, ReplyStarted, Samples, SessionEnded, TurnEnded
 from rejoinder.serve.calls import Call, Calls
-from rejoinder.serve.page.conversations import Lost, PageConversation
 from rejoinder.serve.page.messages import (
     LONGEST_FRAME,
     ClientMessage,
@@ -32,6 +32,7 @@ from rejoinder.serve.page.messages import (
     parse,
     written,
 )
+from rejoinder.serve.states import Keeper, Standing
 from rejoinder.session import Session, SessionOptions
 
 PROTOCOL = "rejoinder"
@@ -58,7 +59,6 @@ class Talks:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._lost = Lost()
         self._live: dict[str, _Talk] = {}
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -75,49 +75,49 @@ class Talks:
             return
         except WebSocketDisconnect:
             return
-        conversation, resumed = await self._conversation(hello.resume)
         with self._calls.answer("page", admit=False, owner=websocket.scope.get("owner")) as call:
-            talk = self._live[conversation.token] = _Talk(websocket, call, conversation)
+            if hello.resume and (held := self._live.get(hello.resume)) is not None:
+                await held.give_up()  # a connection that still holds it, half dead
+            keeper = await call.keeper(hello.resume, new=secrets.token_urlsafe(24))
+            talk = self._live[keeper.token] = _Talk(websocket, call, keeper)
             try:
-                if await talk.run(hello, resumed=resumed):
-                    self._lost.keep(conversation)
+                await talk.run(hello)
             finally:
-                del self._live[conversation.token]
+                if self._live.get(keeper.token) is talk:
+                    del self._live[keeper.token]
                 talk.over.set()
-
-    async def _conversation(self, token: str | None) -> tuple[PageConversation, bool]:
-        """The one to be resumed, or a new one; a connection that still holds it, half dead, has to let go."""
-        if token is not None and (talk := self._live.get(token)) is not None:
-            await talk.give_up()
-        found = self._lost.take(token) if token else None
-        return found or PageConversation(), found is not None
 
 
 class _Talk:
     """One connection."""
 
-    def __init__(self, websocket: WebSocket, call: Call, conversation: PageConversation) -> None:
+    def __init__(self, websocket: WebSocket, call: Call, keeper: Keeper) -> None:
         self._websocket = websocket
         self._call = call
-        self._conversation = conversation
+        self._keeper = keeper
+        self._began = keeper.resumed or Standing()
+        self._n_turns = self._began.n_turns
         self._goes_on = True
         self._n_replies = 0
         self._n_done = 0
         self.over = asyncio.Event()
         self._receiving: asyncio.Task[None] | None = None
 
-    async def run(self, hello: Hello, *, resumed: bool) -> bool:
-        """Talk until the end; returns whether the conversation may be resumed."""
-        options = SessionOptions(greet=hello.greet and not resumed, barge_in=hello.barge_in, idle_s=IDLE_S)
-        state = self._conversation.state if resumed else None
-        async with self._call.session(options=options, state=state) as session:
+    async def run(self, hello: Hello) -> None:
+        """Talk until the end."""
+        options = SessionOptions(greet=hello.greet and not self._keeper.resumed, barge_in=hello.barge_in, idle_s=IDLE_S)
+        async with self._call.session(options=options, state=self._began.state) as session:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     self._receiving = tasks.create_task(self._receive(session))
-                    tasks.create_task(self._tell(session, self._welcome(options, resumed=resumed)))
+                    tasks.create_task(self._tell(session, self._welcome(options)))
             finally:
-                self._conversation.state = session.state
-        return self._goes_on
+                if self._goes_on:
+                    self._keep(session)
+                await self._keeper.end(goes_on=self._goes_on)
+
+    def _keep(self, session: Session) -> None:
+        self._keeper.keep(Standing(session.state, self._n_turns))
 
     async def give_up(self) -> None:
         """Let another connection have the conversation."""
@@ -126,15 +126,14 @@ class _Talk:
         await self._close(ELSEWHERE, "the conversation goes on elsewhere")
         await self.over.wait()
 
-    def _welcome(self, options: SessionOptions, *, resumed: bool) -> Message:
-        conversation = self._conversation
+    def _welcome(self, options: SessionOptions) -> Message:
         return {
             "type": "welcome",
             "call": self._call.info.id,
-            "resume": conversation.token,
-            "resumed": resumed,
-            "n_turns": conversation.n_turns,
-            "last_reply": conversation.state.last_reply if resumed else "",
+            "resume": self._keeper.token,
+            "resumed": self._keeper.resumed is not None,
+            "n_turns": self._began.n_turns,
+            "last_reply": self._began.state.last_reply,
             "pause_s": options.turns.pause_s,
         }
 
@@ -180,11 +179,13 @@ class _Talk:
         async for event in session.events():
             match event:
                 case TurnEnded():
-                    self._conversation.n_turns += 1
+                    self._n_turns += 1
                 case ReplyStarted():
                     self._n_replies += 1
+                    self._keep(session)
                 case ReplyDone():
                     self._n_done = self._n_replies
+                    self._keep(session)
                 case SessionEnded(reason=reason) if reason != "closed":
                     self._goes_on = False
             listens = listens and await self._send(message_of(event, reply=self._n_replies))

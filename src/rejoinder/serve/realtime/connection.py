@@ -24,7 +24,16 @@ import numpy as np
 from rejoinder.audio import SAMPLE_RATE
 from rejoinder.dialogue import DialogueState
 from rejoinder.errors import ActionError
-from rejoinder.events import Event, ReplyAudio, ReplyDone, Samples, SessionEnded, Understanding, Understood
+from rejoinder.events import (
+    Event,
+    ReplyAudio,
+    ReplyDone,
+    ReplyStarted,
+    Samples,
+    SessionEnded,
+    Understanding,
+    Understood,
+)
 from rejoinder.pipeline import Draft
 from rejoinder.serve.calls import Call
 from rejoinder.serve.metrics import places
@@ -54,6 +63,7 @@ from rejoinder.serve.realtime.protocol import (
     parse,
 )
 from rejoinder.serve.realtime.response import Response
+from rejoinder.serve.states import Keeper, Standing
 from rejoinder.session import Session, SessionOptions
 from rejoinder.turns import TurnOptions
 
@@ -119,20 +129,25 @@ class Connection:
         *,
         options: RealtimeOptions | None = None,
         speaker: Speaker | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
-        """`speaker` None: replies are heard by events."""
+        """`speaker` None: replies are heard by events. `keeper`: its token is the session's id, for a lost client."""
         self._transport = transport
         self._call = call
         self._speaker = speaker
         self._assistant = call.assistant
         self._options = options or RealtimeOptions()
         self._conversation = conversation = Conversation(
-            settings, new_id=lambda kind: f"{kind}_{uuid.uuid4().hex[:20]}", sends_audio=speaker is None
+            settings,
+            new_id=lambda kind: f"{kind}_{uuid.uuid4().hex[:20]}",
+            session_id=keeper.token if keeper else None,
+            sends_audio=speaker is None,
         )
+        self._keeper = keeper
         self._outbox: asyncio.Queue[list[ServerEvent] | None] = asyncio.Queue(N_WAITING)
         self._tasks = asyncio.TaskGroup()
         self._loop = asyncio.get_running_loop()
-        self._state = DialogueState()
+        self._state = keeper.resumed.state if keeper and keeper.resumed else DialogueState()
         self._answering: Session | None = None
         self._listening: Session | None = None
         self._pumps: set[asyncio.Task[None]] = set()
@@ -198,6 +213,8 @@ class Connection:
                 told = conversation.heard(event, answered=False) if listens else conversation.on(event)
                 if isinstance(event, ReplyDone) and in_text:
                     session.playback_ended()
+                if self._keeper is not None and not listens and isinstance(event, ReplyStarted | ReplyDone):
+                    self._keeper.keep(Standing(session.state, session.state.n_turns))
                 if self._speaker is not None and not listens:
                     told += self._play(event, self._speaker)
                 if conversation.interrupts() and self._answering is not None:

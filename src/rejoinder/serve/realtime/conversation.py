@@ -84,13 +84,17 @@ class Conversation:
         settings: ConversationSettings | TranscriptionSettings,
         *,
         new_id: Callable[[str], str],
+        session_id: str | None = None,
         sends_audio: bool = True,
     ) -> None:
-        """`new_id` makes an id that begins with what it is given. Not `sends_audio`: it does not go by events."""
+        """`new_id` makes an id that begins with what it is given; `session_id` is given where an earlier one goes on.
+
+        Not `sends_audio`: it does not go by events.
+        """
         self.settings = settings
         self._new_id = new_id
         self._sends_audio = sends_audio
-        self._session_id = new_id("sess")
+        self._session_id = session_id or new_id("sess")
         self._items: dict[str, ServerEvent] = {}
         self._open: list[_Speech] = []
         self._offset_s = 0.0

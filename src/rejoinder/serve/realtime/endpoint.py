@@ -1,5 +1,6 @@
 """The Realtime WebSocket."""
 
+import secrets
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -7,6 +8,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from rejoinder.serve.calls import Call
 from rejoinder.serve.realtime.connection import Connection, GoneError, RealtimeOptions
 from rejoinder.serve.realtime.protocol import ConversationSettings, TranscriptionSettings, opened
+
+HUNG_UP = 1000
+"""Code with which a WebSocket ends as intended."""
 
 __all__ = ["RealtimeOptions", "realtime"]
 
@@ -17,7 +21,8 @@ async def realtime(
     """Serve one client, who has been let in, until either side ends it.
 
     `session` is what it begins with, when its client secret was made for one; otherwise `?intent=transcription` only
-    writes down, and `?model=` is echoed.
+    writes down, and `?model=` is echoed. `?resume=` and the id of a session whose connection was lost go on with its
+    dialogue: then the session has that id again.
     """
     offered = websocket.scope.get("subprotocols") or ()
     await websocket.accept(subprotocol="realtime" if "realtime" in offered else None)
@@ -28,7 +33,12 @@ async def realtime(
         settings = TranscriptionSettings(type="transcription")
     else:
         settings = ConversationSettings(type="realtime", model=websocket.query_params.get("model") or "rejoinder")
-    await Connection(_Socket(websocket), call, settings, options=options).run()
+    keeper = await call.keeper(websocket.query_params.get("resume"), new=f"sess_{secrets.token_hex(10)}")
+    transport = _Socket(websocket)
+    try:
+        await Connection(transport, call, settings, options=options, keeper=keeper).run()
+    finally:
+        await keeper.end(goes_on=not transport.ended)
 
 
 class _Socket:
@@ -36,10 +46,13 @@ class _Socket:
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
+        self.ended = False
+        """Whether one side has hung up; otherwise the client was lost."""
 
     async def receive(self) -> str | bytes | None:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
+            self.ended = self.ended or message.get("code") == HUNG_UP
             return None
         text = message.get("text")
         return text if text is not None else bytes(message.get("bytes") or b"")
@@ -51,6 +64,7 @@ class _Socket:
             raise GoneError from None
 
     async def close(self) -> None:
+        self.ended = True
         try:
             await self._websocket.close()
         except (WebSocketDisconnect, RuntimeError):
