@@ -63,8 +63,8 @@ class Measured:
     """Of a core for a caller, where it was measured."""
 
 
-QUIET = Measured("quiet machine (docs/log.md)", 16, 65, 0.158, 0.660, 1.16)
-"""The one run with nothing else on the cores: what to go by where other programs ran beside `serve.json`'s."""
+QUIET = Measured("quiet machine (docs/log.md)", 16, 113, 0.060, 0.293, 0.88)
+"""A run with nothing else on the cores: what to go by where other programs ran beside `serve.json`'s."""
 
 
 def levels(load_test: Mapping[str, Any]) -> list[Measured]:

@@ -76,7 +76,7 @@ def _line(cells: Row) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{1000 * seconds:,.0f}" if math.isfinite(seconds) else "lost"
+    return f"{1000 * max(seconds, 0.0):,.0f}" if math.isfinite(seconds) else "lost"
 
 
 def _short(value: float) -> str:
@@ -115,7 +115,7 @@ def validation(results: Results) -> Table:
         )
     columns = ("load test", "cores taken by others", "p50, ms", "simulated", "p95, ms", "simulated", "off", "cores")
     title = (
-        f"Two cores; measured 95th percentiles are up to {results['factor']:.1f} times the simulated ones (see below)"
+        f"Two cores; for planning, waits are taken to be {results['factor']:.1f} times the simulated ones (see below)"
     )
     return Table(title, (*columns, "simulated"), rows)
 
