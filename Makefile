@@ -9,7 +9,7 @@ CLIENTS ?= $(HOME)/.cache/rejoinder/clients
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install programs clients demo test check bench bench-adapt bench-serve bench-capacity clean
+.PHONY: help install programs clients demo test check bench bench-adapt bench-serve bench-capacity bench-cluster clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,7 +19,7 @@ install: $(VENV)/.installed ## create .venv and install Rejoinder with its test 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,whisper,llm,train,serve,webrtc,riva,traces,postgres]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,whisper,llm,train,serve,webrtc,riva,traces,postgres,ray]'
 	touch $@
 
 PROGRAMS := chromium:chromium initdb:postgresql baresip:baresip-core sipp:sip-tester node:nodejs npm:npm
@@ -57,6 +57,9 @@ bench-serve: install ## put the server under load; writes benchmarks/serve.json
 
 bench-capacity: install ## what more callers take, by a simulation; writes the tables of docs/scaling.md
 	$(BIN)/python -m benchmarks.capacity --markdown
+
+bench-cluster: install ## put the server on a cluster of several nodes on this machine; writes benchmarks/cluster.json
+	$(BIN)/python -m benchmarks.cluster
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -268,7 +268,7 @@ class _Turn:
 
     def _answer(self) -> None:
         talk = self.talk
-        wait_s = talk.machine.now_s - self.began_s - self.script.over_s
+        wait_s = max(0.0, talk.machine.now_s - self.began_s - self.script.over_s)  # rounding leaves less than none
         if talk.machine.now_s >= WARM_UP_S:
             talk.waits_s.append(math.inf if wait_s > PATIENCE_S else wait_s)
             talk.n_hits += wait_s <= LEAST_S

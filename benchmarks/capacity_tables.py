@@ -76,7 +76,7 @@ def _line(cells: Row) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{1000 * max(seconds, 0.0):,.0f}" if math.isfinite(seconds) else "lost"
+    return f"{1000 * seconds:,.0f}" if math.isfinite(seconds) else "lost"
 
 
 def _short(value: float) -> str:

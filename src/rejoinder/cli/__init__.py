@@ -1,6 +1,7 @@
 """The command line: each command parses, calls one public function and prints. Imports stay inside the commands."""
 
 from rejoinder.cli import adapting as adapting  # its commands join those of `main`
+from rejoinder.cli import deploying as deploying
 from rejoinder.cli import evaluating as evaluating
 from rejoinder.cli import loading as loading
 from rejoinder.cli import reviewing as reviewing

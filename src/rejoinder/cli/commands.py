@@ -23,7 +23,7 @@ SECTIONS = {
     "See it work": ("demo",),
     "Your domain": ("init", "check", "ask", "talk", "adapt"),
     "Measure it": ("evaluate", "loadtest"),
-    "Serve it": ("serve", "review"),
+    "Serve it": ("serve", "deploy", "review"),
     "This machine": ("models", "doctor", "bench"),
 }
 """The order of the commands in the help: that in which a newcomer needs them."""

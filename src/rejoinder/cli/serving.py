@@ -1,11 +1,12 @@
 """`rejoinder serve`: what it takes, and what it says before the log begins."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rejoinder.cli.commands import main, settings_of, shared_options
+from rejoinder.cli.deploying import SCALING, scale_options, serve_on_ray
 from rejoinder.errors import require_extra
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ command line comes first, then the environment, then the file. --print-config sh
 @click.option("--otel-endpoint", metavar="URL", help="Send OpenTelemetry traces there, by OTLP over HTTP.")
 @click.option("--max-sessions", type=int, help="Live calls at the same time.")
 @click.option("--max-requests", type=int, help="Requests that are worked on at the same time.")
+@click.option("--ray", "on_ray", is_flag=True, help="Serve by Ray, with as many processes as there are --replicas.")
+@scale_options
 @shared_options
 @click.pass_context
 def serve(
@@ -63,7 +66,8 @@ def serve(
     print_config: bool,
     new_key: bool,
     name: str,
-    **flags: object,
+    on_ray: bool,
+    **flags: Any,
 ) -> None:
     """Serve the assistant of DOMAIN: a page to talk to, and the protocols that programs and telephones speak.
 
@@ -73,6 +77,7 @@ def serve(
     require_extra("serve", "fastapi")
     from rejoinder.serve.settings import resolve
 
+    scaling = {name: flags.pop(name) for name in SCALING}
     resolved = resolve(file=config, flags=flags)
     if print_config:
         click.echo(resolved.as_yaml())
@@ -80,6 +85,8 @@ def serve(
         _print_new_key(resolved.settings, name)
     elif folder is None:
         raise click.UsageError("which DOMAIN? Type: rejoinder serve FOLDER", ctx)
+    elif on_ray:
+        serve_on_ray(ctx, folder, resolved.settings, scaling)
     else:
         _serve(ctx, folder, resolved.settings)
 

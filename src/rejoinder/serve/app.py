@@ -46,10 +46,11 @@ def create_app(
     settings: Settings | None = None,
     *,
     states: States | None = None,
+    secrets: Secrets | None = None,
 ) -> FastAPI:
     """The app of one assistant, for any ASGI server; it closes the assistant when the server ends.
 
-    `states` are given where several servers share them; otherwise they are this one's alone.
+    `states` and `secrets` are given where several servers share them; otherwise they are this one's alone.
 
     Raises `SettingsError` for settings that contradict each other or would let anyone in.
     """
@@ -62,7 +63,7 @@ def create_app(
     metrics.watch("requests_in_progress", "Requests being worked on.", requests)
     metrics.watch("sessions", "Live calls.", sessions)
 
-    known = Secrets()
+    known = secrets or Secrets()
     recorder = Recorder.of(settings, assistant.domain, metrics.registry) if settings.store else None
     tracing = Tracing.start(settings.otel_endpoint) if settings.otel_endpoint else None
     watchers = tuple(one.watch for one in (recorder, tracing) if one is not None)
