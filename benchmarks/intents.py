@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def _compared(
     def heard(examples: Examples, name: str, **how: Any) -> dict[Example, Example]:
         return as_heard(
             examples,
-            lambda samples: recognizer.transcribe(samples).text,
+            partial(map, lambda sound: recognizer.transcribe(sound.samples()).text),
             terms=terms,
             kept=folder / name,
             progress=progress,

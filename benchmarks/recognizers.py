@@ -17,7 +17,7 @@ from benchmarks.corpus import AN4_DOMAIN, CAFE, PHARMACY, an4_manifest, data_fol
 from benchmarks.corpus import an4 as an4_recordings
 from benchmarks.corpus import cafe as cafe_recordings
 from rejoinder import audio
-from rejoinder.adapt.hearing import hear, term_error, term_forms, word_error_rate
+from rejoinder.adapt.hearing import ears_of, hear, term_error, term_forms, word_error_rate
 from rejoinder.adapt.recognition import RecognitionAdaptation, RecognitionRecipe
 from rejoinder.adapt.run import Outcome, adapt
 from rejoinder.adapt.synthetic import domain_sentences, speak
@@ -60,7 +60,7 @@ def pharmacy(work: Path, progress: Progress) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name, options in {"base": BASE, "instant": INSTANT, "deep": _deep(outcome)}.items():
         with closing(Assistant.load(folder, options=options)) as assistant:
-            heard = hear(assistant, test, progress=progress)
+            (heard,) = hear(ears_of(assistant), [(test, "clean")], progress=progress)
             figures[name] = term_error(heard, term_forms(domain))
             figures[f"{name}_wer"] = word_error_rate(heard)
     about = {"voices": [voice.name for voice in held_out_voices()], "n_sentences": len(test.recordings)}
@@ -82,7 +82,7 @@ def an4(work: Path, progress: Progress) -> dict[str, Any]:
     test = TestSet("AN4 test", tuple(an4_recordings("test")))
     for name, options in {"base": BASE, "instant": INSTANT, "deep": _deep(outcome, bias=False)}.items():
         with closing(Assistant.load(folder, options=options)) as assistant:
-            heard = hear(assistant, test, progress=progress)
+            (heard,) = hear(ears_of(assistant), [(test, "clean")], progress=progress)
             figures[name] = word_error_rate(heard)
     resampled = np.random.default_rng(0).choice(len(heard), (N_BOOTSTRAP, len(heard)))
     rates = [word_error_rate([heard[n] for n in sample]) for sample in resampled]
@@ -94,9 +94,8 @@ def _understood(folder: Path, options: AssistantOptions, name: str, progress: Pr
     """Share of the cafe's orders whose intent and every slot are right, by condition."""
     test, noises = TestSet(f"orders, {name}", tuple(cafe_recordings())), _noises()
     with closing(Assistant.load(folder, options=options)) as assistant:
-        heard = {
-            through: hear(assistant, test, through=through, noises=noises, progress=progress) for through in CONDITIONS
-        }
+        sets = [(test, through) for through in CONDITIONS]
+        heard = dict(zip(CONDITIONS, hear(ears_of(assistant), sets, noises=noises, progress=progress), strict=True))
     return {through: float(np.mean([bool(one.understood) for one in orders])) for through, orders in heard.items()}
 
 

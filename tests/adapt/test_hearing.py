@@ -10,6 +10,7 @@ import soundfile
 from rejoinder.adapt.hearing import (
     Heard,
     domain_measures,
+    ears_of,
     false_alarms,
     general_measures,
     term_error,
@@ -116,18 +117,20 @@ class TestAssistant:
         wrong = Recording(recordings[0], intent="order", slots={"size": "small"})
         calls: list[tuple[str, int, int, str]] = []
         measures = domain_measures(
-            assistant,
+            ears_of(assistant),
             TestSet("orders", (right, wrong)),
+            term_forms(assistant.domain),
             progress=lambda *step: calls.append(step),
         )
         assert measures["domain_error"] == measures["domain_error clean"] == measures["domain_error phone"] == 0.5
         assert "domain_wer" not in measures
-        assert calls == [("measuring orders", n, 2, note) for note in ("", "phone", "noise10") for n in (1, 2)]
+        notes = [note for note in ("orders", "orders, phone", "orders, noise10") for _ in (right, wrong)]
+        assert calls == [("measuring", n, 6, note) for n, note in enumerate(notes, 1)]
 
     def test_words_decide_elsewhere(self, assistant: Assistant, recordings: tuple[Path, ...]) -> None:
         said = Recording(recordings[0], text="give me a large box")
         other = Recording(recordings[0], text="give us a small box")
-        measures = domain_measures(assistant, TestSet("orders", (said, other)))
+        measures = domain_measures(ears_of(assistant), TestSet("orders", (said, other)), term_forms(assistant.domain))
         assert measures["domain_error clean"] == measures["domain_wer clean"] == 2 / 10
         assert measures["term_error clean"] == 1 / 2
         by_condition = [measures[f"domain_wer {name}"] for name in ("clean", "phone", "noise10")]
@@ -136,7 +139,7 @@ class TestAssistant:
     def test_general_speech(self, assistant: Assistant, recordings: tuple[Path, ...]) -> None:
         fine = TestSet("weather", (Recording(recordings[1], text="the weather is nice today"),))
         alarming = TestSet("alarming", (Recording(recordings[0], text="give me a barge box"),))
-        measures = general_measures(assistant, (fine, alarming))
+        measures = general_measures(ears_of(assistant), (fine, alarming), term_forms(assistant.domain))
         assert measures == {
             **{"canary_wer weather": 0.0, "canary_wer alarming": 1 / 5},
             **{"canary_wer": 1 / 10, "false_alarms": 1 / 2},

@@ -1,13 +1,18 @@
 """How well an assistant hears and understands recordings: the measures of the recognizer's gate."""
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from rejoinder.adapt.gate import DOMAIN_ERROR
-from rejoinder.assistant import Assistant
+from rejoinder.adapt.workforce import Crew
+from rejoinder.assistant import Assistant, AssistantOptions
 from rejoinder.conditions import condition
 from rejoinder.dialogue import DialogueState
 from rejoinder.domain import Domain
@@ -19,6 +24,25 @@ from rejoinder.text import normalize
 
 CONDITIONS = ("clean", "phone", "noise10")
 """What a domain's recordings are heard through."""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A recording as it sounds through a condition of `conditions.condition`."""
+
+    recording: Recording
+    through: str
+    seed: tuple[int, ...]
+    """Of what is random in the condition: the same sound each time."""
+    noises: tuple[Samples, ...] = ()
+    """What the condition's noise is cut from; none: generated ones."""
+
+    def samples(self) -> Samples:
+        """Float32 mono of shape (n_samples,) at `audio.SAMPLE_RATE`."""
+        change = condition(self.through, noises=self.noises)
+        return change(self.recording.load(), np.random.default_rng(self.seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,42 +56,78 @@ class Heard:
     """Whether intent and every slot are right; None where it is not known what was meant."""
 
 
+Ears: TypeAlias = Crew[Sound, Heard]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening(Generic[Found]):
+    """The `Work` of an assistant that hears sounds: `listen`, or something else that it does to one."""
+
+    folder: Path
+    """The domain's."""
+    options: AssistantOptions
+    act: Callable[[Assistant, Sound], Found]
+    side_by_side = False
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[Sound], Found]]:
+        """See `Work`."""
+        with closing(Assistant.load(self.folder, options=self.options)) as assistant:
+            yield partial(self.act, assistant)
+
+
+def listen(assistant: Assistant, sound: Sound) -> Heard:
+    """What an assistant makes of a sound."""
+    recording = sound.recording
+    transcript = assistant.conversation().transcribe(sound.samples())
+    understood = None
+    if recording.has_meaning:
+        meant = assistant.pipeline.understand(transcript.text, DialogueState())
+        understood = (meant.intent, dict(meant.slots)) == (recording.intent, dict(recording.slots or {}))
+    return Heard(recording, normalize(transcript.text), understood)
+
+
+def ears_of(assistant: Assistant) -> Ears:
+    """The ears of an assistant that is open here."""
+    return partial(map, partial(listen, assistant))
+
+
 def hear(
-    assistant: Assistant,
-    test: TestSet,
+    ears: Ears,
+    sets: Sequence[tuple[TestSet, str]],
     *,
-    through: str = "clean",
     noises: Sequence[Samples] = (),
     progress: Progress = silent,
-) -> tuple[Heard, ...]:
-    """Hear every recording of a set through a condition of `conditions.condition`, the same noise each time."""
-    change, conversation = condition(through, noises=noises), assistant.conversation()
-    heard = []
-    for n, recording in enumerate(test.recordings, 1):
-        rng = np.random.default_rng(zlib.crc32(recording.path.name.encode()))
-        transcript = conversation.transcribe(change(recording.samples, rng))
-        understood = None
-        if recording.has_meaning:
-            meant = assistant.pipeline.understand(transcript.text, DialogueState())
-            understood = (meant.intent, dict(meant.slots)) == (recording.intent, dict(recording.slots or {}))
-        heard.append(Heard(recording, normalize(transcript.text), understood))
-        progress(f"measuring {test.name}", n, len(test.recordings), "" if through == "clean" else through)
-    return tuple(heard)
+) -> list[tuple[Heard, ...]]:
+    """Hear every recording of each set through its condition, the same noise each time; all sets at once."""
+    asked = [(n, recording, through) for n, (test, through) in enumerate(sets) for recording in test.recordings]
+    sounds = [
+        # A copy, without the samples that the recording may keep: they need not travel to other processes.
+        Sound(replace(recording), through, (zlib.crc32(recording.path.name.encode()),), tuple(noises))
+        for _, recording, through in asked
+    ]
+    found: list[list[Heard]] = [[] for _ in sets]
+    for n_done, ((n, _, through), heard) in enumerate(zip(asked, ears(sounds), strict=True), 1):
+        found[n].append(heard)
+        progress("measuring", n_done, len(sounds), sets[n][0].name + ("" if through == "clean" else f", {through}"))
+    return [tuple(heard) for heard in found]
 
 
-def domain_measures(assistant: Assistant, test: TestSet, *, progress: Progress = silent) -> dict[str, float]:
+def domain_measures(
+    ears: Ears, test: TestSet, terms: frozenset[str], *, progress: Progress = silent
+) -> dict[str, float]:
     """The measures of a domain's test set, heard as it is, through a telephone's band, and at 10 dB of noise.
 
     "domain_error" is the mean over these conditions of the share of the recordings whose intent or slots are not
     understood, or, where no recording says what is meant, of the word error rate. "domain_wer" and "term_error" (the
-    share of spoken terms that were not heard) are there where recordings have words. "… clean", "… phone" and
-    "… noise10" are of one condition.
+    share of the spoken `terms`, see `term_forms`, that were not heard) are there where recordings have words.
+    "… clean", "… phone" and "… noise10" are of one condition.
     """
     by_name: dict[str, list[float]] = {}
     measures: dict[str, float] = {}
-    for through in CONDITIONS:
-        heard = hear(assistant, test, through=through, progress=progress)
-        for name, value in _measured(heard, term_forms(assistant.domain)).items():
+    by_condition = hear(ears, [(test, through) for through in CONDITIONS], progress=progress)
+    for through, heard in zip(CONDITIONS, by_condition, strict=True):
+        for name, value in _measured(heard, terms).items():
             by_name.setdefault(name, []).append(value)
             measures[f"{name} {through}"] = value
     return {name: sum(values) / len(values) for name, values in by_name.items()} | measures
@@ -86,18 +146,18 @@ def _measured(heard: Sequence[Heard], terms: frozenset[str]) -> dict[str, float]
 
 
 def general_measures(
-    assistant: Assistant, tests: Sequence[TestSet], *, progress: Progress = silent
+    ears: Ears, tests: Sequence[TestSet], terms: frozenset[str], *, progress: Progress = silent
 ) -> dict[str, float]:
     """The measures of general speech: sets whose words are known and are none of the domain's business.
 
     "canary_wer" is over the words of all sets together, "canary_wer <set>" over each. "false_alarms" is the share of
-    the utterances without any of the domain's terms and slot values in which one of them is heard.
+    the utterances without any of the domain's terms and slot values (`terms`) in which one of them is heard.
     """
-    by_set = {test.name: hear(assistant, test, progress=progress) for test in tests}
-    everything = [one for heard in by_set.values() for one in heard]
-    measures = {f"canary_wer {name}": word_error_rate(heard) for name, heard in by_set.items()}
+    by_set = hear(ears, [(test, "clean") for test in tests], progress=progress)
+    everything = [one for heard in by_set for one in heard]
+    measures = {f"canary_wer {test.name}": word_error_rate(heard) for test, heard in zip(tests, by_set, strict=True)}
     measures["canary_wer"] = word_error_rate(everything)
-    measures["false_alarms"] = false_alarms(everything, term_forms(assistant.domain))
+    measures["false_alarms"] = false_alarms(everything, terms)
     return measures
 
 

@@ -1,8 +1,8 @@
 """Adapting a domain's recognizer: synthetic speech and the owner's recordings in, a tuned recognizer out."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ from rejoinder.acoustics import Augmentation
 from rejoinder.adapt.asr.recipe import Recipe
 from rejoinder.adapt.asr.training import fine_tune
 from rejoinder.adapt.carriers import general_sentences
-from rejoinder.adapt.hearing import domain_measures, general_measures
+from rejoinder.adapt.hearing import Listening, domain_measures, general_measures, listen, term_forms
 from rejoinder.adapt.sets import canary_sentences, sentences_to_test
 from rejoinder.adapt.synthetic import domain_sentences, speak
 from rejoinder.adapt.trainer import TrainingOptions
 from rejoinder.adapt.voices import Voice, held_out_voices, training_voices
-from rejoinder.assistant import Assistant, AssistantOptions
+from rejoinder.adapt.workforce import THIS_PROCESS, Workforce
+from rejoinder.assistant import AssistantOptions
 from rejoinder.build import Stage, promoted
 from rejoinder.domain import Domain
 from rejoinder.errors import AdaptError, ManifestError
@@ -79,6 +80,7 @@ class RecognitionAdaptation:
         canaries: Sequence[Path] = (),
         recipe: RecognitionRecipe = RecognitionRecipe(),
         device: str = "auto",
+        workforce: Workforce = THIS_PROCESS,
     ) -> None:
         """`base` is the domain's own recognizer unless another is named. `manifests` list recordings to learn from,
         `canaries` recordings of general speech to measure on, beside everyday sentences that ship."""
@@ -87,6 +89,7 @@ class RecognitionAdaptation:
         self._settings = recipe
         self._manifests, self._canaries = tuple(manifests), tuple(canaries)
         self._device = device
+        self._workforce = workforce
         self._data = _Data()
 
     @property
@@ -112,9 +115,9 @@ class RecognitionAdaptation:
         terms, seed = self.domain.terms, self._seed
         texts = domain_sentences(self.domain, n=self._settings.n_sentences, seed=seed)
         test = test or self._spoken_test(texts, progress)
-        synthetic = speak(texts, voices=voices, terms=terms, seed=seed, progress=progress)
-        everyday = general_sentences(self._settings.n_replayed, seed)
-        replayed = speak(everyday, voices=voices, seed=seed, progress=progress)
+        spoken_by = partial(speak, progress=progress, workforce=self._workforce)
+        synthetic = spoken_by(texts, voices=voices, terms=terms, seed=seed)
+        replayed = spoken_by(general_sentences(self._settings.n_replayed, seed), voices=voices, seed=seed)
         general, left_out = self._general(recorded, progress)
         self._data = _Data(*self._split((*synthetic, *recorded)), replayed, (test,), general)
         return {
@@ -131,15 +134,15 @@ class RecognitionAdaptation:
 
     def train(self, folder: Path, progress: Progress) -> Path:
         """Fine-tune the recognizer."""
-        return fine_tune(
+        training = partial(
+            fine_tune,
             self.base,
             self._data.train,
             replayed=self._data.replayed,
             validation=self._data.validation,
             recipe=self._settings.tuning,
-            folder=folder,
-            progress=progress,
         )
+        return self._workforce.train(training, folder, progress)
 
     def measure(self, candidate: Path | None, progress: Progress) -> Mapping[str, float]:
         """On the domain, and on general speech.
@@ -147,14 +150,15 @@ class RecognitionAdaptation:
         Before, the domain is measured with what is in use now, general speech with the base: what is lost there must
         not add up from one adaptation to the next.
         """
+        folder, terms = self.domain.folder, term_forms(self.domain)
         options = AssistantOptions(device=self._device, candidates={} if candidate is None else {Stage.ASR: candidate})
         (test,) = self._data.test
-        with closing(Assistant.load(self.domain.folder, options=options)) as assistant:
-            measures = domain_measures(assistant, test, progress=progress)
-            if candidate is not None or promoted(self.domain.folder, Stage.ASR) is None:
-                return measures | general_measures(assistant, self._data.general, progress=progress)
-        with closing(Assistant.load(self.domain.folder, options=replace(options, adapted=False))) as assistant:
-            return measures | general_measures(assistant, self._data.general, progress=progress)
+        with self._workforce.crew(Listening(folder, options, listen)) as ears:
+            measures = domain_measures(ears, test, terms, progress=progress)
+            if candidate is not None or promoted(folder, Stage.ASR) is None:
+                return measures | general_measures(ears, self._data.general, terms, progress=progress)
+        with self._workforce.crew(Listening(folder, replace(options, adapted=False), listen)) as ears:
+            return measures | general_measures(ears, self._data.general, terms, progress=progress)
 
     def _spoken_test(self, texts: Sequence[str], progress: Progress) -> TestSet:
         """Sentences of the domain by voices that are not trained on, where there are any."""
@@ -165,13 +169,21 @@ class RecognitionAdaptation:
                 "callers (tests/*.jsonl)"
             )
         voices = held_out_voices() or training_voices()
-        clips = speak(sentences, voices=voices, terms=self.domain.terms, seed=self._seed + 1, progress=progress)
+        clips = speak(
+            sentences,
+            voices=voices,
+            terms=self.domain.terms,
+            seed=self._seed + 1,
+            progress=progress,
+            workforce=self._workforce,
+        )
         return spoken(f"spoken sentences of the domain, by {_listed(voices)}", clips)
 
     def _general(self, recorded: Sequence[Utterance], progress: Progress) -> tuple[tuple[TestSet, ...], list[str]]:
         """The canary, and which sets were left out of it because they are trained on."""
         voices = held_out_voices() or training_voices()
-        tests = [spoken("everyday sentences", speak(canary_sentences(), voices=voices, progress=progress))]
+        clips = speak(canary_sentences(), voices=voices, progress=progress, workforce=self._workforce)
+        tests = [spoken("everyday sentences", clips)]
         left_out = []
         for path in self._canaries:
             utterances = read_manifest(path)

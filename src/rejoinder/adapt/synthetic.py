@@ -11,8 +11,8 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from rejoinder.acoustics import change_speed, set_level
 from rejoinder.adapt.carriers import general_sentences
 from rejoinder.adapt.sentences import domain_sentences
 from rejoinder.adapt.voices import Voice
+from rejoinder.adapt.workforce import THIS_PROCESS, Workforce
 from rejoinder.domain import Term
 from rejoinder.errors import AdaptError, AudioError, ModelError
 from rejoinder.events import Samples
@@ -62,36 +63,37 @@ def speak(
     folder: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
+    workforce: Workforce = THIS_PROCESS,
 ) -> tuple[Utterance, ...]:
     """Have sentences spoken, each by one of `voices`, at varied pace and pitch, and keep the clips in `folder`.
 
     `terms` are pronounced mostly as the domain says, at times as a reader would guess or as they are misheard: callers
-    do so too. The same arguments give the same clips; a sentence with nothing to say is left out. `folder` is
-    `models.cache_folder() / "synthetic"` unless given. Raises `AdaptError` where the disk has no room, saying how much
-    is needed.
+    do so too. The same arguments give the same clips, whoever of the `workforce` makes them; a sentence with nothing to
+    say is left out. `folder` is `models.cache_folder() / "synthetic"` unless given. Raises `AdaptError` where the disk
+    has no room, saying how much is needed, and where another machine's clips do not come to this one's folder.
     """
     if not voices:
         raise ModelError("no voices were given to speak with")
     folder = folder or models.cache_folder() / "synthetic"
     pronouncing = _Pronouncing(terms)
-    order = _dealt(voices, len(sentences), random.Random(f"voices {seed}"))
+    order = _dealt(range(len(voices)), len(sentences), random.Random(f"voices {seed}"))
     clips = [
-        _clip(text, voice, pronouncing, np.random.default_rng([seed, n]), folder)
+        _clip(text, voice, voices[voice].fingerprint, pronouncing, np.random.default_rng([seed, n]), folder)
         for n, (text, voice) in enumerate(zip(sentences, order, strict=True))
     ]
     _check_room(folder, sum(not clip.path.is_file() for clip in clips))
     note = f"{len(voices)} voices" if len(voices) > 1 else voices[0].name
     spoken: list[Utterance] = []
-    # A model call lets other threads run, so one thread a core keeps them all busy.
-    pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="rejoinder-synthetic")
-    try:
-        for n, duration_s in enumerate(pool.map(_Clip.make, clips)):
+    with workforce.crew(_Speaking(tuple(voices))) as make:
+        for n, (clip, duration_s) in enumerate(zip(clips, make(clips), strict=True), 1):
             if duration_s:
-                clip = clips[n]
-                spoken.append(Utterance(clip.path, clip.text, duration_s, speaker=clip.voice.name))
-            progress("synthesizing", n + 1, len(clips), note)
-    finally:
-        pool.shutdown(cancel_futures=True)
+                if not clip.path.is_file():
+                    raise AdaptError(
+                        f"{folder}: what other machines speak does not come here; set REJOINDER_CACHE to a folder that "
+                        "all machines share"
+                    )
+                spoken.append(Utterance(clip.path, clip.text, duration_s, speaker=voices[clip.voice].name))
+            progress("synthesizing", n, len(clips), note)
     return tuple(spoken)
 
 
@@ -102,18 +104,19 @@ class _Clip:
     text: str
     said: str
     lexicon: Lexicon
-    voice: Voice
+    voice: int
+    """Which of the voices."""
     speed: float
     tape_speed: float
     seed: int
     path: Path
 
-    def make(self) -> float:
-        """Speak it, unless it is there; returns its seconds, 0 where there is nothing to say."""
+    def make(self, voice: Voice) -> float:
+        """Have it spoken, unless it is there; returns its seconds, 0 where there is nothing to say."""
         if (duration_s := _duration_s(self.path)) is not None:
             return duration_s
         rng = np.random.default_rng(self.seed)
-        samples, rate = self.voice.speak(self.said, rng=rng, speed=self.speed, lexicon=self.lexicon)
+        samples, rate = voice.speak(self.said, rng=rng, speed=self.speed, lexicon=self.lexicon)
         if not len(samples):
             return 0.0
         speech = change_speed(audio.resample(samples, rate, audio.SAMPLE_RATE), self.tape_speed)
@@ -121,6 +124,19 @@ class _Clip:
         speech = np.concatenate([before, set_level(speech, LEVEL_DBFS), after])
         _save(self.path, speech)
         return len(speech) / audio.SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaking:
+    """The `Work` of making clips."""
+
+    voices: tuple[Voice, ...]
+    side_by_side = True
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[_Clip], float]]:
+        """See `Work`."""
+        yield lambda clip: clip.make(self.voices[clip.voice])
 
 
 class _Pronouncing:
@@ -151,12 +167,12 @@ class _Pronouncing:
         return said, Lexicon(pronunciations)
 
 
-def _clip(text: str, voice: Voice, pronouncing: _Pronouncing, rng: Generator, folder: Path) -> _Clip:
+def _clip(text: str, voice: int, fingerprint: str, pronouncing: _Pronouncing, rng: Generator, folder: Path) -> _Clip:
     said, lexicon = pronouncing.draw(text, rng)
     speed = round(_around_one(rng, 0.13, _SPEEDS), 2)
     tape_speed = round(_around_one(rng, 0.07, _TAPE_SPEEDS), 2)
     clip_seed = int(rng.integers(1 << 31))
-    parts = (voice.fingerprint, said, sorted(lexicon.pronunciations.items()), speed, tape_speed, clip_seed)
+    parts = (fingerprint, said, sorted(lexicon.pronunciations.items()), speed, tape_speed, clip_seed)
     name = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
     return _Clip(text, said, lexicon, voice, speed, tape_speed, clip_seed, folder / name[:2] / f"{name}.flac")
 
@@ -165,7 +181,7 @@ def _around_one(rng: Generator, spread: float, bounds: tuple[float, float]) -> f
     return float(np.clip(np.exp(rng.normal(0.0, spread)), *bounds))
 
 
-def _dealt(voices: Sequence[Voice], n: int, rng: random.Random) -> list[Voice]:
+def _dealt(voices: Sequence[int], n: int, rng: random.Random) -> list[int]:
     """A voice for each of `n` sentences, all equally often."""
     order = [voices[i % len(voices)] for i in range(n)]
     rng.shuffle(order)

@@ -2,28 +2,27 @@
 
 Everything random is drawn from the seed and the number of the step, and nothing else: a training that was killed goes
 on from its last checkpoint and ends with the weights that it would have had without the interruption. Checkpoints are
-safetensors, never pickles.
+safetensors, never pickles. Where several processes train together (`Team`), each takes a part of every batch.
 """
 
 import hashlib
 import json
 import math
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from rejoinder.adapt.checkpoint import CHECKPOINT, Checkpoint
+from rejoinder.adapt.team import Team
 from rejoinder.errors import AdaptError
 from rejoinder.progress import Progress, silent
 
@@ -33,7 +32,7 @@ Batch = Mapping[str, Tensor]
 N_BATCHES_IN_POOL = 50
 """Examples are sorted by length within pools of so many batches: little padding, and yet batches that vary."""
 
-CHECKPOINT = "checkpoint.safetensors"
+__all__ = ["CHECKPOINT", "Batch", "Trainer", "TrainingOptions", "TrainingResult", "torch_device", "train"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +107,7 @@ class Trainer(Generic[Example]):
         self._lengths = [length(example) for example in examples] if length else None
         self._options = options
         self._folder = folder
+        self._team = Team.of_this_process()
         self._trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         groups = _groups(list(self._trained.values()), options)
         self._optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
@@ -156,7 +156,7 @@ class Trainer(Generic[Example]):
             except (MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                if self._run.n_micro_batches >= len(examples):
+                if self._run.n_micro_batches >= len(self._team.part(examples)[1]):
                     raise AdaptError(
                         "memory does not suffice to train on one example at a time; "
                         "take shorter examples, a smaller model (--base) or a machine with more memory"
@@ -169,17 +169,19 @@ class Trainer(Generic[Example]):
     def _update(self, examples: Sequence[Example]) -> float:
         options, step = self._options, self._run.step
         self.model.train()
-        torch.manual_seed(hash((options.seed, step)) & 0xFFFF_FFFF)  # dropout
-        size = math.ceil(len(examples) / self._run.n_micro_batches)
+        first, own = self._team.part(examples)
+        torch.manual_seed(hash((options.seed, step, *([first] if first else []))) & 0xFFFF_FFFF)  # dropout
+        size = max(1, math.ceil(len(own) / self._run.n_micro_batches))
         total = 0.0
-        for first in range(0, len(examples), size):
-            part = examples[first : first + size]
-            batch = self._collate(part, np.random.default_rng([options.seed, step, first]))
+        for at in range(0, len(own), size):
+            part = own[at : at + size]
+            batch = self._collate(part, np.random.default_rng([options.seed, step, first + at]))
             batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
             with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
                 loss = self._loss(self.model, batch) * (len(part) / len(examples))
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
+        total = self._team.add_up(list(self._trained.values()), total)
         if not math.isfinite(total):
             raise AdaptError(f"the training diverged at step {step} (loss {total}); take a smaller learning rate")
         self._scaler.unscale_(self._optimizer)
@@ -222,7 +224,7 @@ class Trainer(Generic[Example]):
             self._put(self._average)
         self.model.eval()
         with torch.no_grad():
-            score = validate(self.model)
+            score = self._team.firsts(validate(self.model) if self._team.leads else math.nan)
         better = score < min(self._run.scores, default=math.inf)
         if better:
             self._best = self._weights()
@@ -253,7 +255,9 @@ class Trainer(Generic[Example]):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _save(self) -> None:
-        """Write a checkpoint beside the last one and put it in its place."""
+        """Write a checkpoint."""
+        if not self._team.leads:
+            return
         tensors = {f"weights/{name}": weight.detach() for name, weight in self._trained.items()}
         for kind, weights in (("average", self._average), ("best", self._best)):
             tensors |= {f"{kind}/{name}": weight for name, weight in (weights or {}).items()}
@@ -262,40 +266,21 @@ class Trainer(Generic[Example]):
                 tensors[f"adam.{moment}/{name}"] = tensor
         scaler = {k: v for k, v in self._scaler.state_dict().items() if isinstance(v, (int, float))}
         about = {"key": self._key, "run": json.dumps(asdict(self._run)), "scaler": json.dumps(scaler)}
-        scratch = self._folder / f"{CHECKPOINT}.{os.getpid()}"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, scratch, metadata=about)
-            scratch.replace(self._folder / CHECKPOINT)
-        except (OSError, SafetensorError) as error:
-            with suppress(OSError):
-                scratch.unlink()
-            raise AdaptError(
-                f"{self._folder}: the checkpoint cannot be written ({error}); make room there and type the same command"
-            ) from error
+        Checkpoint(about, tensors).write(self._folder)
 
     def _resume(self) -> None:
-        """Go on from the checkpoint, if there is one of this very training."""
-        path = self._folder / CHECKPOINT
-        if not path.is_file():
+        """Go on from the checkpoint, if there is one of this very training, and all from the same."""
+        found = Checkpoint.read(self._folder, self._key, self.device) if self._team.leads else None
+        about = self._team.firsts(found and dict(found.about))
+        if about is None:
+            self._put(self._team.firsts_tensors(self._weights(), self.device))
             return
-        try:
-            with safe_open(path, "pt", device=str(self.device)) as file:
-                about = file.metadata()
-                if about.get("key") != self._key:
-                    return
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-        except SafetensorError:  # cut off by a full disk, say: start anew
-            return
-        kinds: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            kind, _, own_name = name.partition("/")
-            kinds.setdefault(kind, {})[own_name] = tensor
-        self._put(kinds["weights"])
-        self._average, self._best = kinds.get("average"), kinds.get("best")
-        for kind, moments in kinds.items():
+        found = Checkpoint(about, self._team.firsts_tensors(found.tensors if found else {}, self.device))
+        self._put(found.of_kind("weights"))
+        self._average, self._best = found.of_kind("average") or None, found.of_kind("best") or None
+        for kind in found.kinds:
             if kind.startswith("adam."):
-                for name, tensor in moments.items():
+                for name, tensor in found.of_kind(kind).items():
                     self._optimizer.state[self._trained[name]][kind.removeprefix("adam.")] = tensor
         if scaler := json.loads(about["scaler"]):
             self._scaler.load_state_dict({**self._scaler.state_dict(), **scaler})
@@ -323,7 +308,8 @@ def train(
 
     `folder` holds the checkpoint; a call with the same options, examples and starting weights goes on where an earlier
     one was killed or interrupted, and returns at once where it had ended: delete the folder when the result is in its
-    place. Where memory does not suffice, batches are cut into parts whose gradients are added up.
+    place. Where memory does not suffice, batches are cut into parts whose gradients are added up. In a process group of
+    PyTorch's all members call this alike, and end with the same weights.
 
     Raises `AdaptError` when there is nothing to train on, when the training diverges, when not even one example fits,
     or when the checkpoint cannot be written; `KeyboardInterrupt` only after a checkpoint.

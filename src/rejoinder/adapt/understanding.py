@@ -1,13 +1,13 @@
 """Adapting a domain's understanding: its patterns, as they are and as the recognizer mishears them, in; a model out."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rejoinder.adapt.gate import DOMAIN_ERROR
-from rejoinder.adapt.hearing import CONDITIONS, domain_measures
+from rejoinder.adapt.hearing import CONDITIONS, Listening, Sound, domain_measures, listen, term_forms
 from rejoinder.adapt.nlu import noise
 from rejoinder.adapt.nlu.data import Example, domain_examples, in_scope, spread, unseen_sentences
 from rejoinder.adapt.nlu.measure import understood
@@ -15,6 +15,7 @@ from rejoinder.adapt.nlu.model import BASE
 from rejoinder.adapt.nlu.training import Recipe, fine_tune
 from rejoinder.adapt.sets import canary_sentences
 from rejoinder.adapt.voices import Voice, held_out_voices, training_voices
+from rejoinder.adapt.workforce import THIS_PROCESS, Crew, Workforce
 from rejoinder.assistant import Assistant, AssistantOptions, load_understander
 from rejoinder.build import Stage, digest, promoted_card
 from rejoinder.domain import Domain
@@ -50,12 +51,14 @@ class UnderstandingAdaptation:
         base: str | None = None,
         recipe: UnderstandingRecipe = UnderstandingRecipe(),
         device: str = "auto",
+        workforce: Workforce = THIS_PROCESS,
     ) -> None:
         """`base` is any BERT-class encoder; MiniLM unless another is named."""
         self.domain = domain
         self.base = base or BASE
         self._settings = recipe
         self._options = AssistantOptions(device=device)
+        self._workforce = workforce
         self._train: tuple[Example, ...] = ()
         self._test: tuple[Example, ...] = ()
         self._recordings: TestSet | None = None
@@ -80,9 +83,9 @@ class UnderstandingAdaptation:
             )
         spoken = spread(in_scope(written), self._settings.n_spoken)
         voices, strangers = training_voices(), held_out_voices() or training_voices()
-        with closing(Assistant.load(self.domain.folder, options=self._options)) as assistant:
-            heard = self._heard(assistant, spoken, voices, progress, seed=seed)
-            self._test = self._heard(assistant, to_test, strangers, progress, seed=seed + 1, conditions=CONDITIONS)
+        with self._workforce.crew(Listening(self.domain.folder, self._options, recognize)) as transcribe:
+            heard = self._heard(transcribe, spoken, voices, progress, seed=seed)
+            self._test = self._heard(transcribe, to_test, strangers, progress, seed=seed + 1, conditions=CONDITIONS)
         self._train = tuple(dict.fromkeys((*written, *heard)))
         return {
             "train": {
@@ -102,7 +105,8 @@ class UnderstandingAdaptation:
 
     def train(self, folder: Path, progress: Progress) -> Path:
         """Fine-tune the encoder."""
-        return fine_tune(self.base, self._train, recipe=self._settings.tuning, folder=folder, progress=progress)
+        training = partial(fine_tune, self.base, self._train, recipe=self._settings.tuning)
+        return self._workforce.train(training, folder, progress)
 
     def measure(self, candidate: Path | None, progress: Progress) -> Mapping[str, float]:
         """On sentences as they were heard and, in equal parts, on recordings, where they say what is meant.
@@ -116,8 +120,8 @@ class UnderstandingAdaptation:
         measures = understood(understander, (*self._test, *everyday), progress=progress)
         if self._recordings is None:
             return measures
-        with closing(Assistant.load(self.domain.folder, options=options)) as assistant:
-            recorded = domain_measures(assistant, self._recordings, progress=progress)
+        with self._workforce.crew(Listening(self.domain.folder, options, listen)) as ears:
+            recorded = domain_measures(ears, self._recordings, term_forms(self.domain), progress=progress)
         by_set = [measures[DOMAIN_ERROR], recorded[DOMAIN_ERROR]] if self._test else [recorded[DOMAIN_ERROR]]
         measures |= {
             f"{DOMAIN_ERROR} as heard": measures[DOMAIN_ERROR],
@@ -127,7 +131,7 @@ class UnderstandingAdaptation:
 
     def _heard(
         self,
-        assistant: Assistant,
+        transcribe: Crew[Sound, str],
         examples: Sequence[Example],
         voices: Sequence[Voice],
         progress: Progress,
@@ -140,16 +144,16 @@ class UnderstandingAdaptation:
         name = digest(
             made_from, [example.text for example in examples], repr(self.domain.terms), repr(self.domain.slots)
         )
-        recognize = assistant.pipeline.recognize
         heard = noise.as_heard(
             examples,
-            lambda samples: recognize(samples).text,
+            transcribe,
             voices=voices,
             terms=self.domain.terms,
             conditions=conditions,
             seed=seed,
             kept=cache_folder() / "heard" / f"{name}.jsonl",
             progress=progress,
+            workforce=self._workforce,
         )
         return tuple(heard.values())
 
@@ -157,3 +161,8 @@ class UnderstandingAdaptation:
     def _recognizer(self) -> str:
         card = promoted_card(self.domain.folder, Stage.ASR)
         return card.id if card else self.domain.models.recognizer
+
+
+def recognize(assistant: Assistant, sound: Sound) -> str:
+    """The words of a sound that is speech from its beginning to its end."""
+    return assistant.pipeline.recognize(sound.samples()).text

@@ -6,6 +6,7 @@ A voice that is held out is never heard in training: a recognizer can be tested 
 import hashlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -38,7 +39,7 @@ _FLITE_TIMEOUT_S = 60.0
 
 
 class Voice(Protocol):
-    """Somebody who can be made to say anything. Safe to use from several threads at once."""
+    """Somebody who can be made to say anything. Safe to use from several threads at once, and can be pickled."""
 
     @property
     def name(self) -> str:
@@ -99,6 +100,9 @@ class NeuralVoice:
         self._load = load
         self._opening = Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _same_voice, (self.name, self.fingerprint)
+
     @cached_property
     def _synthesizer(self) -> Any:
         return self._load()
@@ -121,6 +125,9 @@ class FliteVoice:
         self.fingerprint = f"{SOUND_VERSION}:{self.name}:{_flite_version(command)}"
         self._voice = voice
         self._command = command
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _same_voice, (self.name, self.fingerprint)
 
     def speak(
         self,
@@ -193,6 +200,17 @@ def _installed() -> tuple[Voice, ...]:
     if command:
         found += [FliteVoice(voice, command) for voice in FLITE_VOICES if voice in _flite_voices(command)]
     return tuple(found)
+
+
+def _same_voice(name: str, fingerprint: str) -> Voice:
+    """A voice that another process has, as it is installed here; raises `ModelError` where that is another one."""
+    found = next((voice for voice in _installed() if voice.name == name), None)
+    if found is None or found.fingerprint != fingerprint:
+        there = "is not there" if found is None else "is another version"
+        raise ModelError(
+            f"voice '{name}': {there} on {socket.gethostname()}; install the same packages on all machines"
+        )
+    return found
 
 
 def _load_hibari() -> Any:

@@ -1,14 +1,15 @@
 """Sentences spoken by a real voice and heard by the real recognizer."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from rejoinder.adapt.hearing import Sound
 from rejoinder.adapt.nlu.data import Example
 from rejoinder.adapt.nlu.noise import as_heard
 from rejoinder.adapt.voices import Voice, training_voices
 from rejoinder.asr.moonshine import MoonshineRecognizer
-from rejoinder.events import Samples
 from rejoinder.models import resolve
 from rejoinder.nlu.classifier import OUT_OF_SCOPE
 
@@ -35,9 +36,11 @@ def voices() -> tuple[Voice, ...]:
 
 def test_what_was_heard_keeps_intent_and_tags(voices: tuple[Voice, ...]) -> None:
     recognizer = MoonshineRecognizer.load(resolve("moonshine-tiny"))
-    heard = as_heard(
-        (TAGGED, WEATHER), lambda samples: recognizer.transcribe(samples).text, voices=voices, conditions=("clean",)
-    )
+
+    def transcribe(sounds: Sequence[Sound]) -> Iterator[str]:
+        return (recognizer.transcribe(sound.samples()).text for sound in sounds)
+
+    heard = as_heard((TAGGED, WEATHER), transcribe, voices=voices, conditions=("clean",))
     assert list(heard) == [TAGGED, WEATHER]
     order = heard[TAGGED]
     assert (order.intent, order.values) == (TAGGED.intent, TAGGED.values)
@@ -49,11 +52,12 @@ def test_what_was_heard_keeps_intent_and_tags(voices: tuple[Voice, ...]) -> None
 def test_nothing_is_heard_twice_and_nothing_heard_is_left_out(voices: tuple[Voice, ...], tmp_path: Path) -> None:
     n_heard = 0
 
-    def transcribe(samples: Samples) -> str:
+    def transcribe(sounds: Sequence[Sound]) -> Iterator[str]:
         nonlocal n_heard
-        assert samples.any()
-        n_heard += 1
-        return "" if n_heard == 2 else "Can I have a large coffee?"
+        for sound in sounds:
+            assert sound.samples().any()
+            n_heard += 1
+            yield "" if n_heard == 2 else "Can I have a large coffee?"
 
     def again() -> dict[Example, Example]:
         return as_heard((TAGGED, WEATHER), transcribe, voices=voices, conditions=("phone",), kept=tmp_path / "kept")

@@ -1,20 +1,19 @@
 """Training on the recognizer's own mistakes: sentences are spoken, recognized, and learned from as they were heard."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from rejoinder.adapt.hearing import Sound
 from rejoinder.adapt.nlu.alignment import carry
 from rejoinder.adapt.nlu.data import Example
 from rejoinder.adapt.synthetic import speak
 from rejoinder.adapt.voices import Voice
-from rejoinder.conditions import condition
+from rejoinder.adapt.workforce import THIS_PROCESS, Crew, Workforce
 from rejoinder.domain import Term
-from rejoinder.events import Samples
+from rejoinder.evaluate.sets import Recording
 from rejoinder.progress import Progress, silent
 from rejoinder.text import normalize
 
@@ -24,7 +23,7 @@ CONDITIONS = ("clean", "phone", "noise15", "noise5", "reverb")
 
 def as_heard(
     examples: Sequence[Example],
-    transcribe: Callable[[Samples], str],
+    transcribe: Crew[Sound, str],
     *,
     voices: Sequence[Voice],
     terms: Sequence[Term] = (),
@@ -32,29 +31,33 @@ def as_heard(
     seed: int = 0,
     kept: Path | None = None,
     progress: Progress = silent,
+    workforce: Workforce = THIS_PROCESS,
 ) -> dict[Example, Example]:
     """Each example as a recognizer hears it, with its intent, and its tags carried over to the words heard.
 
     Each is spoken by one of `voices` (see `synthetic.speak`, which keeps the clips) and heard through one of
-    `conditions`. What a recognizer made nothing of is left out. `kept` is a file in which what was heard is kept while
-    it is worked on, so that work which was killed goes on; it must be another one for other arguments.
+    `conditions`; the `workforce` speaks, `transcribe` hears. What a recognizer made nothing of is left out. `kept` is a
+    file in which what was heard is kept while it is worked on, so that work which was killed goes on; it must be
+    another one for other arguments.
     """
     by_text = {example.text: example for example in examples}
-    clips = speak(list(by_text), voices=voices, terms=terms, seed=seed, progress=progress)
-    changes = [condition(name) for name in conditions]
+    clips = speak(list(by_text), voices=voices, terms=terms, seed=seed, progress=progress, workforce=workforce)
     known = _read(kept) if kept is not None else {}
+    sounds = {
+        clip.text: Sound(Recording(clip.audio, duration_s=clip.duration_s), conditions[n % len(conditions)], (seed, n))
+        for n, clip in enumerate(clips)
+        if clip.text not in known
+    }
+    for n_done, (said, heard) in enumerate(zip(sounds, transcribe(list(sounds.values())), strict=True), 1):
+        known[said] = tuple(normalize(heard).split())
+        if kept is not None:
+            _append(kept, said, known[said])
+        progress("hearing", n_done, len(sounds))
     found: dict[Example, Example] = {}
-    for n, clip in enumerate(clips):
-        words = known.get(clip.text)
-        if words is None:
-            rng = np.random.default_rng([seed, n])
-            words = tuple(normalize(transcribe(changes[n % len(changes)](clip.samples(), rng))).split())
-            if kept is not None:
-                _append(kept, clip.text, words)
-        if words:
-            said = by_text[clip.text]
-            found[said] = replace(said, words=words, tags=carry(said.words, said.tags, words))
-        progress("hearing", n + 1, len(clips))
+    for clip in clips:
+        if words := known[clip.text]:
+            example = by_text[clip.text]
+            found[example] = replace(example, words=words, tags=carry(example.words, example.tags, words))
     return found
 
 
