@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rejoinder.adapt.run import Adaptation
 from rejoinder.adapt.settings import with_settings
+from rejoinder.adapt.workforce import THIS_PROCESS, Workforce
 from rejoinder.build import Stage
 from rejoinder.domain import Domain
 from rejoinder.errors import AdaptError
@@ -45,8 +46,18 @@ def default_stages(domain: Domain, *, voice: bool) -> tuple[Stage, ...]:
     return (Stage.ASR, Stage.NLU, *reader, *((Stage.VOICE,) if voice else ()))
 
 
-def plan(domain: Domain, stage: Stage, options: AdaptOptions, *, among: Sequence[Stage] = ()) -> Adaptation:
+def plan(
+    domain: Domain,
+    stage: Stage,
+    options: AdaptOptions,
+    *,
+    among: Sequence[Stage] = (),
+    workforce: Workforce = THIS_PROCESS,
+    found: Mapping[str, str] | None = None,
+) -> Adaptation:
     """The adaptation of one stage, checked but not begun; `among` are all stages that the user named.
+
+    `found` are settings of the stage's recipe that a search came upon, beside those of `options`.
 
     Raises `AdaptError` for what the stage does not take or lacks, and `ModelError` when the base is not there: all
     that can be said before the first sentence is spoken.
@@ -55,12 +66,14 @@ def plan(domain: Domain, stage: Stage, options: AdaptOptions, *, among: Sequence
 
     _check(options, among or (stage,))
     torch_device(options.device)
-    adaptation = _PLANS[stage](domain, options)
+    if found:
+        options = replace(options, settings={**options.settings, **found})
+    adaptation = _PLANS[stage](domain, options, workforce)
     resolve(adaptation.base)
     return adaptation
 
 
-def _recognition(domain: Domain, options: AdaptOptions) -> Adaptation:
+def _recognition(domain: Domain, options: AdaptOptions, workforce: Workforce) -> Adaptation:
     from rejoinder.adapt.asr.lora import LoraOptions
     from rejoinder.adapt.recognition import RecognitionAdaptation, RecognitionRecipe
 
@@ -74,27 +87,33 @@ def _recognition(domain: Domain, options: AdaptOptions) -> Adaptation:
         canaries=options.canaries,
         recipe=with_settings(recipe, _settings(options)),
         device=options.device,
+        workforce=workforce,
     )
 
 
-def _understanding(domain: Domain, options: AdaptOptions) -> Adaptation:
+def _understanding(domain: Domain, options: AdaptOptions, workforce: Workforce) -> Adaptation:
     from rejoinder.adapt.understanding import UnderstandingAdaptation, UnderstandingRecipe
 
     recipe = with_settings(UnderstandingRecipe(), _settings(options))
-    return UnderstandingAdaptation(domain, base=options.base, recipe=recipe, device=options.device)
+    return UnderstandingAdaptation(domain, base=options.base, recipe=recipe, device=options.device, workforce=workforce)
 
 
-def _reading(domain: Domain, options: AdaptOptions) -> Adaptation:
+def _reading(domain: Domain, options: AdaptOptions, workforce: Workforce) -> Adaptation:
     from rejoinder.adapt.reader.adaptation import ReaderAdaptation
     from rejoinder.adapt.reader.training import ReaderRecipe
 
     recipe = with_settings(ReaderRecipe(), _settings(options))
     return ReaderAdaptation(
-        domain, base=options.base, questions=options.questions, recipe=recipe, device=options.device
+        domain,
+        base=options.base,
+        questions=options.questions,
+        recipe=recipe,
+        device=options.device,
+        workforce=workforce,
     )
 
 
-def _voice(domain: Domain, options: AdaptOptions) -> Adaptation:
+def _voice(domain: Domain, options: AdaptOptions, workforce: Workforce) -> Adaptation:
     from rejoinder.adapt.voice.adaptation import VoiceAdaptation
     from rejoinder.adapt.voice.training import VoiceRecipe
 
@@ -109,10 +128,11 @@ def _voice(domain: Domain, options: AdaptOptions) -> Adaptation:
         consent=options.consent or "",
         base=options.base,
         recipe=with_settings(VoiceRecipe(), _settings(options)),
+        workforce=workforce,
     )
 
 
-_PLANS: Mapping[Stage, Callable[[Domain, AdaptOptions], Adaptation]] = {
+_PLANS: Mapping[Stage, Callable[[Domain, AdaptOptions, Workforce], Adaptation]] = {
     Stage.ASR: _recognition,
     Stage.NLU: _understanding,
     Stage.READER: _reading,

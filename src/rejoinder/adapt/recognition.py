@@ -8,10 +8,12 @@ from typing import Any
 
 from rejoinder.acoustics import Augmentation
 from rejoinder.adapt.asr.recipe import Recipe
-from rejoinder.adapt.asr.training import fine_tune
+from rejoinder.adapt.asr.training import fine_tune, held_out_loss
 from rejoinder.adapt.carriers import general_sentences
 from rejoinder.adapt.hearing import Listening, domain_measures, general_measures, listen, term_forms
+from rejoinder.adapt.search import HELD_OUT_SHARE, Among, Between, Choices, Try
 from rejoinder.adapt.sets import canary_sentences, sentences_to_test
+from rejoinder.adapt.settings import with_settings
 from rejoinder.adapt.synthetic import domain_sentences, speak
 from rejoinder.adapt.trainer import TrainingOptions
 from rejoinder.adapt.voices import Voice, held_out_voices, training_voices
@@ -144,6 +146,23 @@ class RecognitionAdaptation:
         )
         return self._workforce.train(training, folder, progress)
 
+    @property
+    def choices(self) -> Choices:
+        """See `Searchable`: how fast and how long, how much general speech is held to, how often there is noise."""
+        return {
+            "learning_rate": Between(2e-5, 5e-4),
+            "n_epochs": Among((1, 2, 3)),
+            "distillation": Between(0.3, 3.0),
+            "p_noise": Among((0.4, 0.6, 0.8)),
+        }
+
+    def attempt(self) -> Try:
+        """See `Searchable`: the loss on sentences of the domain and, in equal parts, on everyday ones."""
+        data, share = self._data, HELD_OUT_SHARE
+        train, held_out = split_by_text(data.train, share=share, seed=self._seed)
+        replayed, everyday = split_by_text(data.replayed, share=share, seed=self._seed) if data.replayed else ((), ())
+        return partial(_score, self.base, self._settings, train, replayed, (held_out, everyday))
+
     def measure(self, candidate: Path | None, progress: Progress) -> Mapping[str, float]:
         """On the domain, and on general speech.
 
@@ -216,6 +235,20 @@ class _Data:
     replayed: tuple[Utterance, ...] = ()
     test: tuple[TestSet, ...] = ()
     general: tuple[TestSet, ...] = ()
+
+
+def _score(
+    base: str,
+    recipe: RecognitionRecipe,
+    train: Sequence[Utterance],
+    replayed: Sequence[Utterance],
+    held_out: Sequence[Sequence[Utterance]],
+    settings: Mapping[str, str],
+    folder: Path,
+) -> float:
+    """A `Try`."""
+    tuning = with_settings(recipe, settings).tuning
+    return held_out_loss(base, train, held_out, replayed=replayed, recipe=tuning, folder=folder)
 
 
 def _kept_apart(recorded: Sequence[Utterance], seed: int) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...]]:

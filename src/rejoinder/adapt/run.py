@@ -72,8 +72,16 @@ class Outcome:
         return self.card.verdict == build.PROMOTED_VERDICT
 
 
-def adapt(adaptation: Adaptation, *, keep_work: bool = False, progress: Progress = silent) -> Outcome:
+def adapt(
+    adaptation: Adaptation,
+    *,
+    keep_work: bool = False,
+    found: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Outcome:
     """Adapt one stage of a domain and promote the result if the gate lets it through.
+
+    `found` is how a search came upon the recipe, for the card.
 
     Raises `AdaptError`, `ManifestError` or `ModelError` when that is not possible. After a `KeyboardInterrupt`, or
     when the process is killed, the same call goes on where it was; only a finished model is ever opened.
@@ -96,6 +104,8 @@ def adapt(adaptation: Adaptation, *, keep_work: bool = False, progress: Progress
         after = adaptation.measure(model, progress)
         verdict = decide(before, after, BOUNDS[stage])
         clock.save()
+        if found:
+            data = {**data, "search": found}
         card = _card(adaptation, data, before, after, verdict, clock.spent_s)
         folder = build.publish(model, domain.folder, card)
         if verdict.promoted:

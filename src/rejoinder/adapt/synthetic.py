@@ -81,12 +81,15 @@ def speak(
         _clip(text, voice, voices[voice].fingerprint, pronouncing, np.random.default_rng([seed, n]), folder)
         for n, (text, voice) in enumerate(zip(sentences, order, strict=True))
     ]
-    _check_room(folder, sum(not clip.path.is_file() for clip in clips))
+    there = {clip.path: _duration_s(clip.path) for clip in clips}
+    missing = [clip for clip in clips if there[clip.path] is None]
+    _check_room(folder, len(missing))
     note = f"{len(voices)} voices" if len(voices) > 1 else voices[0].name
     spoken: list[Utterance] = []
     with workforce.crew(_Speaking(tuple(voices))) as make:
-        for n, (clip, duration_s) in enumerate(zip(clips, make(clips), strict=True), 1):
-            if duration_s:
+        made = make(missing)
+        for n, clip in enumerate(clips, 1):
+            if duration_s := there[clip.path] or next(made):
                 if not clip.path.is_file():
                     raise AdaptError(
                         f"{folder}: what other machines speak does not come here; set REJOINDER_CACHE to a folder that "
@@ -112,9 +115,7 @@ class _Clip:
     path: Path
 
     def make(self, voice: Voice) -> float:
-        """Have it spoken, unless it is there; returns its seconds, 0 where there is nothing to say."""
-        if (duration_s := _duration_s(self.path)) is not None:
-            return duration_s
+        """Have it spoken; returns its seconds, 0 where there is nothing to say."""
         rng = np.random.default_rng(self.seed)
         samples, rate = voice.speak(self.said, rng=rng, speed=self.speed, lexicon=self.lexicon)
         if not len(samples):

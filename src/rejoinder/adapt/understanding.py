@@ -9,11 +9,13 @@ from typing import Any
 from rejoinder.adapt.gate import DOMAIN_ERROR
 from rejoinder.adapt.hearing import CONDITIONS, Listening, Sound, domain_measures, listen, term_forms
 from rejoinder.adapt.nlu import noise
-from rejoinder.adapt.nlu.data import Example, domain_examples, in_scope, spread, unseen_sentences
+from rejoinder.adapt.nlu.data import Example, domain_examples, in_scope, split, spread, unseen_sentences
 from rejoinder.adapt.nlu.measure import understood
 from rejoinder.adapt.nlu.model import BASE
-from rejoinder.adapt.nlu.training import Recipe, fine_tune
+from rejoinder.adapt.nlu.training import Recipe, fine_tune, held_out_error
+from rejoinder.adapt.search import HELD_OUT_SHARE, Among, Between, Choices, Try
 from rejoinder.adapt.sets import canary_sentences
+from rejoinder.adapt.settings import with_settings
 from rejoinder.adapt.voices import Voice, held_out_voices, training_voices
 from rejoinder.adapt.workforce import THIS_PROCESS, Crew, Workforce
 from rejoinder.assistant import Assistant, AssistantOptions, load_understander
@@ -108,6 +110,21 @@ class UnderstandingAdaptation:
         training = partial(fine_tune, self.base, self._train, recipe=self._settings.tuning)
         return self._workforce.train(training, folder, progress)
 
+    @property
+    def choices(self) -> Choices:
+        """See `Searchable`."""
+        return {
+            "learning_rate": Between(5e-5, 1e-3),
+            "n_epochs": Among((4, 8, 12)),
+            "frozen_share": Among((0.0, 0.5, 0.75)),
+            "label_smoothing": Among((0.0, 0.1)),
+        }
+
+    def attempt(self) -> Try:
+        """See `Searchable`: the sentences and words misread of those held out, of every intent as many."""
+        train, held_out = split(self._train, share=HELD_OUT_SHARE, seed=self._settings.tuning.training.seed)
+        return partial(_score, self.base, self._settings, train, held_out)
+
     def measure(self, candidate: Path | None, progress: Progress) -> Mapping[str, float]:
         """On sentences as they were heard and, in equal parts, on recordings, where they say what is meant.
 
@@ -161,6 +178,18 @@ class UnderstandingAdaptation:
     def _recognizer(self) -> str:
         card = promoted_card(self.domain.folder, Stage.ASR)
         return card.id if card else self.domain.models.recognizer
+
+
+def _score(
+    base: str,
+    recipe: UnderstandingRecipe,
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    settings: Mapping[str, str],
+    folder: Path,
+) -> float:
+    """A `Try`."""
+    return held_out_error(base, train, held_out, recipe=with_settings(recipe, settings).tuning, folder=folder)
 
 
 def recognize(assistant: Assistant, sound: Sound) -> str:

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rejoinder.acoustics import augment
+from rejoinder.acoustics import Augmentation, augment
 from rejoinder.adapt.asr.lora import low_rank
 from rejoinder.adapt.asr.pretrained import open_pretrained
 from rejoinder.adapt.asr.recipe import Recipe
 from rejoinder.adapt.asr.trainable import IGNORED, Trainable
+from rejoinder.adapt.team import Team
 from rejoinder.adapt.trainer import TrainingResult, train
 from rejoinder.errors import AdaptError
 from rejoinder.manifest import Utterance
@@ -65,9 +66,7 @@ def fine_tune(
     Raises `AdaptError` that names the utterances that cannot be learned, or when memory or disk do not suffice, and
     `ModelError` when the base is missing.
     """
-    recognizer = open_pretrained(base)
-    if recipe.freeze_embeddings:
-        recognizer.module.get_input_embeddings().requires_grad_(False)
+    recognizer = _opened(base, recipe)
     tune(
         recognizer,
         utterances,
@@ -78,10 +77,11 @@ def fine_tune(
         progress=progress,
     )
     scratch, made = folder / "exporting", folder / "recognizer"
-    for path in (scratch, made):
-        shutil.rmtree(path, ignore_errors=True)
-    recognizer.export(scratch)
-    scratch.rename(made)
+    if Team.of_this_process().leads:
+        for path in (scratch, made):
+            shutil.rmtree(path, ignore_errors=True)
+        recognizer.export(scratch)
+        scratch.rename(made)
     return made
 
 
@@ -134,6 +134,14 @@ def tune(
     return result
 
 
+def _opened(base: str, recipe: Recipe) -> Trainable:
+    """The pretrained recognizer, of which what is to be trained requires a gradient."""
+    recognizer = open_pretrained(base)
+    if recipe.freeze_embeddings:
+        recognizer.module.get_input_embeddings().requires_grad_(False)
+    return recognizer
+
+
 def mix(tuned: nn.Module, base: nn.Module, share: float) -> None:
     """Put `tuned` at `share` of the way from `base` to where it is."""
     with torch.no_grad():
@@ -173,13 +181,48 @@ def _loss(
     return each.mean()
 
 
-def validation_loss(recognizer: Trainable, module: nn.Module, examples: Sequence[_Example]) -> float:
-    """Mean cross-entropy a token, without augmentation."""
+def held_out_loss(
+    base: str,
+    utterances: Sequence[Utterance],
+    held_out: Sequence[Sequence[Utterance]],
+    *,
+    replayed: Sequence[Utterance],
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress = silent,
+) -> float:
+    """How badly a recognizer tuned as `fine_tune` does hears what it did not learn from: the mean over some sets.
+
+    They are heard through the rooms, noise and telephones of the default recipe, the same for every `recipe`: what is
+    varied less in training must not make the test easier.
+    """
+    recognizer = _opened(base, recipe)
+    tune(recognizer, utterances, replayed=replayed, recipe=recipe, folder=folder, progress=progress)
+    sets = [_examples(recognizer, _cased(part), replayed=False) for part in held_out if part]
+    with torch.no_grad():
+        losses = [
+            validation_loss(recognizer, recognizer.module, part, augmentation=DEFAULT.augmentation) for part in sets
+        ]
+    return sum(losses) / len(losses)
+
+
+def validation_loss(
+    recognizer: Trainable,
+    module: nn.Module,
+    examples: Sequence[_Example],
+    *,
+    augmentation: Augmentation | None = None,
+) -> float:
+    """Mean cross-entropy a token, without augmentation, or with the same one each time."""
     total, n_targets = 0.0, 0
+    rng = np.random.default_rng(0)
     ordered = sorted(examples, key=lambda example: example.utterance.duration_s)
     for first in range(0, len(ordered), _N_AT_ONCE):
         part = ordered[first : first + _N_AT_ONCE]
-        batch = recognizer.batch([e.utterance.samples() for e in part], [e.tokens for e in part])
+        audio = [e.utterance.samples() for e in part]
+        if augmentation:
+            audio = [augment(samples, rng, augmentation) for samples in audio]
+        batch = recognizer.batch(audio, [e.tokens for e in part])
         batch = {name: tensor.to(next(module.parameters()).device) for name, tensor in batch.items()}
         targets = batch["targets"][batch["targets"] != IGNORED]
         logits = recognizer.logits(module, batch).float()

@@ -28,7 +28,8 @@ from rejoinder.adapt.nlu.model import (
     open_encoder,
     outputs,
 )
-from rejoinder.adapt.trainer import TrainingOptions, torch_device, train
+from rejoinder.adapt.team import Team
+from rejoinder.adapt.trainer import TrainingOptions, TrainingResult, torch_device, train
 from rejoinder.errors import AdaptError
 from rejoinder.nlu.classifier import OUT_OF_SCOPE
 from rejoinder.nlu.joint import BEGIN, INSIDE, LABELS, OUTSIDE, Calibration, JointModel, Labels, softmax
@@ -83,6 +84,36 @@ def fine_tune(
     if not validation:
         examples, validation = split(examples, share=recipe.validation_share, seed=recipe.training.seed)
     labels = _labels(examples)
+    network, tokenizer, _ = _tuned(base, examples, validation, labels, recipe, folder, progress)
+    if not Team.of_this_process().leads:
+        return folder / "joint"
+    return _finish(network, tokenizer, labels, validation, folder=folder / "joint", progress=progress)
+
+
+def held_out_error(
+    base: str,
+    examples: Sequence[Example],
+    held_out: Sequence[Example],
+    *,
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress = silent,
+) -> float:
+    """How badly a model tuned as `fine_tune` does reads sentences that it did not learn from; less is better."""
+    *_, result = _tuned(base, examples, held_out, _labels(examples), recipe, folder, progress)
+    return min(result.scores)
+
+
+def _tuned(
+    base: str,
+    examples: Sequence[Example],
+    validation: Sequence[Example],
+    labels: Labels,
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress,
+) -> tuple[JointNetwork, "Tokenizer", TrainingResult]:
+    """The network of the best epoch, and its tokenizer."""
     _check_known(validation, labels)
     encoder, tokenizer, n_dimensions = open_encoder(base, dropout=recipe.dropout)
     torch.manual_seed(recipe.training.seed)
@@ -94,7 +125,7 @@ def fine_tune(
         encode(part, tokenizer, intents=labels.intents, tags=labels.tags) for part in (examples, validation)
     )
     _place_centres(network, learned, device=recipe.training.device)
-    train(
+    result = train(
         network,
         learned,
         loss=partial(joint_loss, label_smoothing=recipe.label_smoothing, tag_weight=recipe.tag_weight),
@@ -105,7 +136,7 @@ def fine_tune(
         folder=folder,
         progress=progress,
     )
-    return _finish(network, tokenizer, labels, validation, folder=folder / "joint", progress=progress)
+    return network, tokenizer, result
 
 
 def _labels(examples: Sequence[Example]) -> Labels:

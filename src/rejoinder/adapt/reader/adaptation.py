@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from rejoinder.adapt.reader.measure import f1, recall
 from rejoinder.adapt.reader.network import BASE
 from rejoinder.adapt.reader.squad import Question, read_squad
 from rejoinder.adapt.reader.training import ReaderRecipe, fine_tune, split_by_article
+from rejoinder.adapt.workforce import THIS_PROCESS, Workforce
 from rejoinder.build import Stage, digest, promoted
-from rejoinder.domain import Domain
+from rejoinder.domain import Domain, Passage
 from rejoinder.errors import AdaptError
 from rejoinder.models import sha256_of
 from rejoinder.nlu.encoder import Encoder
@@ -43,6 +45,7 @@ class ReaderAdaptation:
         questions: Sequence[Path] = (),
         recipe: ReaderRecipe | None = None,
         device: str = "auto",
+        workforce: Workforce = THIS_PROCESS,
     ) -> None:
         """`questions` are SQuAD files; none: `questions.json` in the domain's folder."""
         self.domain = domain
@@ -50,6 +53,7 @@ class ReaderAdaptation:
         self._files = tuple(questions) or (domain.folder / QUESTIONS,)
         self._recipe = recipe or ReaderRecipe()
         self._device = device
+        self._workforce = workforce
         self._train: tuple[Question, ...] = ()
         self._test: tuple[Question, ...] = ()
 
@@ -86,15 +90,15 @@ class ReaderAdaptation:
 
     def train(self, folder: Path, progress: Progress) -> Path:
         """Train on made questions, then on the owner's."""
-        return fine_tune(
+        training = partial(
+            _fine_tune,
+            self.domain.models.encoder,
             self._train,
             self.domain.passages,
-            self._encoder(),
-            base=self.base,
-            recipe=replace(self._recipe, device=self._device),
-            folder=folder,
-            progress=progress,
+            self.base,
+            replace(self._recipe, device=self._device),
         )
+        return self._workforce.train(training, folder, progress, alone=True)
 
     def measure(self, candidate: Path | None, progress: Progress) -> Mapping[str, float]:
         """What is answered to the questions kept out, asked of all passages, and of all but their own.
@@ -113,6 +117,21 @@ class ReaderAdaptation:
 
     def _encoder(self) -> Encoder:
         return Encoder.load(models.resolve(self.domain.models.encoder), device=self._device)
+
+
+def _fine_tune(
+    encoder: str,
+    questions: Sequence[Question],
+    passages: Sequence[Passage],
+    base: str,
+    recipe: ReaderRecipe,
+    *,
+    folder: Path,
+    progress: Progress,
+) -> Path:
+    """`fine_tune` with an encoder that is opened where the training is."""
+    opened = Encoder.load(models.resolve(encoder), device=recipe.device)
+    return fine_tune(questions, passages, opened, base=base, recipe=recipe, folder=folder, progress=progress)
 
 
 def answer_measures(

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rejoinder.adapt.voice.likeness import SpeakerEncoder
 from rejoinder.adapt.voice.measure import Speaker, measure_voice
 from rejoinder.adapt.voice.recordings import Clip, highest_frequency, prepare, read_recordings
 from rejoinder.adapt.voice.training import VoiceRecipe, learn_voice
+from rejoinder.adapt.workforce import THIS_PROCESS, Workforce
 from rejoinder.asr.moonshine import MoonshineRecognizer
 from rejoinder.build import Stage
 from rejoinder.domain import Domain
@@ -54,6 +56,7 @@ class VoiceAdaptation:
         consent: str,
         base: str | None = None,
         recipe: VoiceRecipe | None = None,
+        workforce: Workforce = THIS_PROCESS,
     ) -> None:
         """`recordings` is a folder as LJSpeech has it, or a manifest; `base` the donor, "joe" unless another is named.
 
@@ -64,6 +67,7 @@ class VoiceAdaptation:
         self.consent = stated(consent)
         self._recordings = recordings
         self._settings = recipe or VoiceRecipe()
+        self._workforce = workforce
         self._donor: Donor | None = None
         self._data: _Data | None = None
 
@@ -98,21 +102,8 @@ class VoiceAdaptation:
     def train(self, folder: Path, progress: Progress) -> Path:
         """Learn the voice from the donor's."""
         donor, data = self._gathered()
-        voice, posteriors = deepcopy(donor.model), self.learn_donor(progress)
-        learn_voice(
-            voice,
-            posteriors,
-            data.clips,
-            highest_hz=data.highest_hz,
-            recipe=self._settings,
-            folder=folder,
-            progress=progress,
-        )
-        target = folder / "voice"
-        inference = {"noise_scale": self._settings.noise, "length_scale": 1.0, "noise_w": self._settings.noise_w}
-        name = self.domain.folder.name
-        export(voice, donor.folder, target, name=name, changes={"dataset": name, "inference": inference})
-        return target
+        training = partial(_learn, donor, data.clips, data.highest_hz, self._settings, self.domain.folder.name)
+        return self._workforce.train(training, folder, progress, alone=True)
 
     def measure(self, candidate: Path | None, progress: Progress) -> Mapping[str, float]:
         """Likeness, intelligibility at the speaker's pace, pitch and clarity; before: those of the donor."""
@@ -130,6 +121,25 @@ class VoiceAdaptation:
         assert self._donor is not None
         assert self._data is not None, "gather comes first"
         return self._donor, self._data
+
+
+def _learn(
+    donor: Donor,
+    clips: Sequence[Clip],
+    highest_hz: float,
+    recipe: VoiceRecipe,
+    name: str,
+    *,
+    folder: Path,
+    progress: Progress,
+) -> Path:
+    """Learn the voice of `clips` from the donor's, and write it."""
+    voice, posteriors = deepcopy(donor.model), donor.posteriors(device=recipe.device, progress=progress)
+    learn_voice(voice, posteriors, clips, highest_hz=highest_hz, recipe=recipe, folder=folder, progress=progress)
+    target = folder / "voice"
+    inference = {"noise_scale": recipe.noise, "length_scale": 1.0, "noise_w": recipe.noise_w}
+    export(voice, donor.folder, target, name=name, changes={"dataset": name, "inference": inference})
+    return target
 
 
 def stated(consent: str) -> str:

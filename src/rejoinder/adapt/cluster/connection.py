@@ -1,0 +1,41 @@
+"""A Ray to adapt on: one of its own on this machine, or a cluster that runs."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rejoinder.errors import AdaptError
+from rejoinder.serve.cluster.environment import prepare
+
+CACHE = "REJOINDER_CACHE"
+"""What every process of a cluster has to be told."""
+
+
+@contextmanager
+def connected(address: str | None = None, *, n_cpus: int | None = None) -> Iterator[int]:
+    """Ray, until the block ends; gives the CPUs that it has.
+
+    `address` is that of a running cluster ("auto", "ray://head:10001"); without it, Ray is started here, with
+    `n_cpus`. Raises `AdaptError` when there is no such cluster.
+    """
+    prepare(alone=address is None)
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address is None:
+            ray.init(address="local", num_cpus=n_cpus, include_dashboard=False, **quiet)
+        else:
+            kept = {CACHE: os.environ[CACHE]} if CACHE in os.environ else {}
+            ray.init(address=address, runtime_env={"env_vars": kept}, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise AdaptError(
+            f"--address {address}: there is no Ray cluster that this machine reaches ({error}); docs/cluster.md says "
+            "how one is started"
+        ) from error
+    try:
+        yield int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+    finally:
+        ray.shutdown()
