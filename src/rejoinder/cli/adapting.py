@@ -5,17 +5,21 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from rejoinder.cli.adapting_on_ray import OPTIONS as ON_RAY
+from rejoinder.cli.adapting_on_ray import adapt_on_ray, ray_options
 from rejoinder.cli.bars import Bars
 from rejoinder.cli.commands import main, settings_of, shared_options
 from rejoinder.cli.table import print_table
 from rejoinder.errors import AdaptError
 
 if TYPE_CHECKING:
+    from rejoinder.adapt.plan import AdaptOptions
     from rejoinder.adapt.run import Outcome
     from rejoinder.build import Card, Stage
 
@@ -23,7 +27,7 @@ STAGES = ("asr", "nlu", "reader", "voice")
 
 _DEEP = (
     *("manifest", "canary", "questions", "base", "lora", "epochs", "recipe", "seed", "voice_data", "consent"),
-    "keep_work",
+    *("keep_work", "ray", *ON_RAY),
 )
 """Options that the instant tier does not take."""
 
@@ -40,6 +44,8 @@ Examples:
   rejoinder adapt my-shop voice --deep --voice-data anna --consent "Anna agreed on 1 May 2026"
   rejoinder adapt my-shop --status                 what was made, and which models are in use
   rejoinder adapt my-shop asr --rollback           the recognizer before this one
+  rejoinder adapt shop bank --deep --ray --address auto --workers 4
+  rejoinder adapt my-shop asr --deep --ray --tune 8
 
 \b
 asr     the recognizer: the domain's sentences are spoken by every voice there is, and recordings
@@ -54,8 +60,7 @@ its folder, else sentences that were not trained on) and hardly worse on general
 kept aside. Ctrl-C loses nothing: the same command goes on where it was.
 Exit codes: 0 promoted, 3 measured and kept aside, 1 an error, 130 Ctrl-C."""
 )
-@click.argument("folder", metavar="DOMAIN", type=click.Path(path_type=Path))
-@click.argument("stages", metavar="[asr|nlu|reader|voice]...", nargs=-1, type=click.Choice(STAGES))
+@click.argument("named", metavar="DOMAIN [asr|nlu|reader|voice]...", nargs=-1, required=True)
 @click.option(
     "--instant/--deep", "instant", default=True, help="Fit without PyTorch (the default), or fine-tune the models."
 )
@@ -96,15 +101,23 @@ Exit codes: 0 promoted, 3 measured and kept aside, 1 an error, 130 Ctrl-C."""
 @click.option("--rollback", is_flag=True, help="Go back to the model that was in use before.")
 @click.option("--keep-work", is_flag=True, help="Keep checkpoints after the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each model.")
+@ray_options
 @shared_options
 @click.pass_context
-def adapt(ctx: click.Context, /, folder: Path, stages: tuple[str, ...], **options: Any) -> None:
-    """Adapt the models to DOMAIN; what is better is used, what is not is kept aside."""
+def adapt(ctx: click.Context, /, named: tuple[str, ...], **options: Any) -> None:
+    """Adapt the models to DOMAIN; what is better is used, what is not is kept aside. With --ray, to several DOMAINs."""
     from rejoinder.build import Stage
     from rejoinder.domain import Domain
 
     as_json: bool = options["as_json"]
+    folders, stages = _told_apart(ctx, named, several=options["ray"])
     chosen = tuple(Stage(stage) for stage in stages)
+    if options["ray"] and not (options["status"] or options["rollback"] or options["instant"]):
+        _fine_tune_on_ray(ctx, folders, chosen, options)
+        return
+    if given := [f"--{name}" for name in ON_RAY if _is_given(ctx, name) and not options["ray"]]:
+        raise click.UsageError(f"{', '.join(given)}: goes with --ray", ctx)
+    (folder,) = folders
     domain = Domain.load(folder)
     if options["status"]:
         _show_status(domain.folder, chosen or tuple(Stage), as_json=as_json)
@@ -116,6 +129,19 @@ def adapt(ctx: click.Context, /, folder: Path, stages: tuple[str, ...], **option
         _fit(ctx, folder)
     else:
         _fine_tune(ctx, domain, chosen, options)
+
+
+def _told_apart(ctx: click.Context, named: Sequence[str], *, several: bool) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The domains and the stages of a command line: the first word is a domain, whatever its name."""
+    stages = tuple(word for word in named[1:] if word in STAGES)
+    others = [word for word in named[1:] if word not in STAGES]
+    for word in others:
+        if not Path(word).is_dir():
+            choices = ", ".join(f"'{stage}'" for stage in STAGES)
+            raise click.UsageError(f"'{word}' is not one of {choices}, and no folder of a domain", ctx)
+    if others and not several:
+        raise click.UsageError("several domains are adapted side by side by Ray; add --deep --ray", ctx)
+    return (Path(named[0]), *map(Path, others)), stages
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:
@@ -197,23 +223,11 @@ def _fine_tune(ctx: click.Context, domain: Any, stages: tuple["Stage", ...], opt
     from rejoinder.errors import require_extra
 
     require_extra("train", "torch")
-    from rejoinder.adapt.plan import AdaptOptions, default_stages, plan
+    from rejoinder.adapt.plan import default_stages, plan
     from rejoinder.adapt.run import adapt as run_adaptation
 
     stages = stages or default_stages(domain, voice=options["voice_data"] is not None)
-    chosen = AdaptOptions(
-        base=options["base"],
-        manifests=options["manifest"],
-        canaries=options["canary"],
-        questions=options["questions"],
-        lora=options["lora"],
-        n_epochs=options["epochs"],
-        settings=_pairs(ctx, options["recipe"]),
-        seed=options["seed"],
-        device=settings_of(ctx).device,
-        voice_data=options["voice_data"],
-        consent=options["consent"],
-    )
+    chosen = _chosen(ctx, options)
     adaptations = [plan(domain, stage, chosen, among=stages) for stage in stages]
     aside = False
     try:
@@ -221,17 +235,63 @@ def _fine_tune(ctx: click.Context, domain: Any, stages: tuple["Stage", ...], opt
             with Bars() as bars:
                 outcome = run_adaptation(adaptation, keep_work=options["keep_work"], progress=bars)
             aside |= not outcome.promoted
-            if options["as_json"]:
-                record = {**asdict(outcome.card), "folder": str(outcome.folder)}
-                click.echo(json.dumps(record, ensure_ascii=False))
-            else:
-                _show(outcome, domain.folder)
+            _show(outcome, domain.folder, as_json=options["as_json"])
     except KeyboardInterrupt:
-        command = shlex.join(["rejoinder", *sys.argv[1:]])
-        click.echo(f"\nInterrupted: nothing was promoted. To go on from here, type:\n  {command}", err=True)
-        ctx.exit(130)
+        _interrupted(ctx)
     if aside:
         ctx.exit(KEPT_ASIDE)
+
+
+def _fine_tune_on_ray(
+    ctx: click.Context, folders: Sequence[Path], stages: tuple["Stage", ...], options: Mapping[str, Any]
+) -> None:
+    """The deep tier on a cluster, of several domains side by side."""
+    from rejoinder.errors import require_extra
+
+    require_extra("train", "torch")
+    chosen = _chosen(ctx, options)
+    try:
+        aside, errors = adapt_on_ray(
+            folders, stages, chosen, options, show=partial(_show, as_json=options["as_json"], named=len(folders) > 1)
+        )
+    except KeyboardInterrupt:
+        _interrupted(ctx)
+    for name, error in errors.items():
+        click.echo(f"Error: {name}: {error}", err=True)
+    if errors or aside:
+        ctx.exit(1 if errors else KEPT_ASIDE)
+
+
+def _chosen(ctx: click.Context, options: Mapping[str, Any]) -> "AdaptOptions":
+    """What was asked for; with --ray by absolute paths, for Ray's processes run in folders of their own."""
+    from rejoinder.adapt.plan import AdaptOptions
+
+    def placed(path: Path) -> Path:
+        return path.resolve() if options["ray"] else path
+
+    base: str | None = options["base"]
+    if options["ray"] and base is not None and base.startswith("file:"):
+        base = f"file:{Path(base.removeprefix('file:')).resolve()}"
+    return AdaptOptions(
+        base=base,
+        manifests=tuple(map(placed, options["manifest"])),
+        canaries=tuple(map(placed, options["canary"])),
+        questions=tuple(map(placed, options["questions"])),
+        lora=options["lora"],
+        n_epochs=options["epochs"],
+        settings=_pairs(ctx, options["recipe"]),
+        seed=options["seed"],
+        device=settings_of(ctx).device,
+        voice_data=options["voice_data"] and placed(options["voice_data"]),
+        consent=options["consent"],
+    )
+
+
+def _interrupted(ctx: click.Context) -> NoReturn:
+    """Say how to go on, and end."""
+    command = shlex.join(["rejoinder", *sys.argv[1:]])
+    click.echo(f"\nInterrupted: nothing was promoted. To go on from here, type:\n  {command}", err=True)
+    ctx.exit(130)
 
 
 def _pairs(ctx: click.Context, settings: Sequence[str]) -> dict[str, str]:
@@ -246,11 +306,15 @@ def _pairs(ctx: click.Context, settings: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _show(outcome: "Outcome", folder: Path) -> None:
+def _show(outcome: "Outcome", folder: Path, *, as_json: bool, named: bool = False) -> None:
     """What was measured before and after, the verdict, where the model is and how to go back."""
     card = outcome.card
+    if as_json:
+        click.echo(json.dumps({**asdict(card), "folder": str(outcome.folder)}, ensure_ascii=False))
+        return
     took = f"{card.minutes:.1f} minutes" + (", some of them in an earlier run" if outcome.resumed else "")
-    click.echo(f"\n{click.style(f'{card.stage}, tuned from {card.base} in {took}', bold=True)}\n")
+    title = f"{f'{folder.name}: ' if named else ''}{card.stage}, tuned from {card.base} in {took}"
+    click.echo(f"\n{click.style(title, bold=True)}\n")
     print_table([("MEASURE", "BEFORE", "AFTER", "BOUND"), *_measures(card)])
     click.echo(f"\n{card.verdict.capitalize()}: {card.reason}")
     click.echo(f"It is in {outcome.folder}")

@@ -18,6 +18,7 @@ def ray_here() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", str(folder))
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("REJOINDER_CACHE", str(folder / "cache"))
         with connected(n_cpus=2):
             yield
     shutil.rmtree(folder, ignore_errors=True)

@@ -2,12 +2,16 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rejoinder.errors import AdaptError
 from rejoinder.serve.cluster.environment import prepare
+
+KNOCK_S = 10.0
+"""How long to wait for a cluster's head; Ray itself waits for minutes."""
 
 CACHE = "REJOINDER_CACHE"
 """What every process of a cluster has to be told."""
@@ -22,15 +26,17 @@ def connected(address: str | None = None, *, n_cpus: int | None = None) -> Itera
     """
     prepare(alone=address is None)
     import ray
+    from ray.exceptions import RayError
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
             ray.init(address="local", num_cpus=n_cpus, include_dashboard=False, **quiet)
         else:
+            _knock(address)
             kept = {CACHE: os.environ[CACHE]} if CACHE in os.environ else {}
             ray.init(address=address, runtime_env={"env_vars": kept}, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         raise AdaptError(
             f"--address {address}: there is no Ray cluster that this machine reaches ({error}); docs/cluster.md says "
             "how one is started"
@@ -39,3 +45,10 @@ def connected(address: str | None = None, *, n_cpus: int | None = None) -> Itera
         yield int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` when nobody is at an address of the kind ray://host:port or host:port."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), KNOCK_S).close()
