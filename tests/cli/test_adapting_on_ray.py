@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,7 @@ def test_several_domains_need_ray(shops: tuple[Path, Path], args: list[str]) -> 
 
 
 def test_without_the_ray_extra(shops: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from rejoinder import errors
-
-    found = errors.find_spec
-    monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "ray" else found(name))
+    monkeypatch.setattr("rejoinder.errors.find_spec", lambda name: None if name == "ray" else find_spec(name))
     result = run(shops[0], "--deep", "--ray")
     assert result.exit_code == 1
     assert result.stderr == "Error: this needs the 'ray' extra; type: pip install 'rejoinder[ray]'\n"

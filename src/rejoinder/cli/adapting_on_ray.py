@@ -62,13 +62,15 @@ def adapt_on_ray(
         raise AdaptError(f"--tune is for the stages {' and '.join(SEARCHED)}; name them: rejoinder adapt DOMAIN asr …")
     named = _named(folders)
     aside = False
-    with Bars() as bars, connected(given["address"]) as n_cpus:
-        workers = given["workers"]
+    with Bars() as bars, connected(given["address"]) as resources:
+        n_cpus, workers = int(resources.get("CPU", 0)), given["workers"]
         cpus = given["cpus"] or max(1, n_cpus // (workers * len(named)))
         if workers * cpus > n_cpus:
             raise AdaptError(
                 f"{workers} workers with {cpus} CPUs each are more than Ray has ({n_cpus}); give fewer --workers"
             )
+
+        gpus = chosen.device != "cpu" and resources.get("GPU", 0) >= workers * len(named)
 
         def hear(name: str, report: Any) -> None:
             nonlocal aside
@@ -86,7 +88,7 @@ def adapt_on_ray(
                 options=chosen,
                 n_tries=given["tune"] or 0,
                 keep_work=given["keep_work"],
-                workforce=RayWorkforce(n_workers=workers, n_cpus=cpus),
+                workforce=RayWorkforce(n_workers=workers, n_cpus=cpus, gpus=gpus),
             )
             for name, folder in named.items()
         }

@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,8 +18,8 @@ CACHE = "REJOINDER_CACHE"
 
 
 @contextmanager
-def connected(address: str | None = None, *, n_cpus: int | None = None) -> Iterator[int]:
-    """Ray, until the block ends; gives the CPUs that it has.
+def connected(address: str | None = None, *, n_cpus: int | None = None) -> Iterator[Mapping[str, float]]:
+    """Ray, until the block ends; gives how much it has of what: "CPU", "GPU".
 
     `address` is that of a running cluster ("auto", "ray://head:10001"); without it, Ray is started here, with
     `n_cpus`. Raises `AdaptError` when there is no such cluster.
@@ -37,12 +37,14 @@ def connected(address: str | None = None, *, n_cpus: int | None = None) -> Itera
             kept = {CACHE: os.environ[CACHE]} if CACHE in os.environ else {}
             ray.init(address=address, runtime_env={"env_vars": kept}, **quiet)
     except (OSError, RuntimeError, ValueError, RayError) as error:
+        if address is None:
+            raise AdaptError(f"Ray cannot be started on this machine ({error})") from error
         raise AdaptError(
             f"--address {address}: there is no Ray cluster that this machine reaches ({error}); docs/cluster.md says "
             "how one is started"
         ) from error
     try:
-        yield int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+        yield ray.cluster_resources()  # type: ignore[no-untyped-call]
     finally:
         ray.shutdown()
 
