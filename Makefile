@@ -58,8 +58,9 @@ bench-serve: install ## put the server under load; writes benchmarks/serve.json
 bench-capacity: install ## what more callers take, by a simulation; writes the tables of docs/scaling.md
 	$(BIN)/python -m benchmarks.capacity --markdown
 
-bench-cluster: install ## put the server on a cluster of several nodes on this machine; writes benchmarks/cluster.json
+bench-cluster: install ## serve and adapt on a cluster of several nodes on this machine; writes benchmarks/cluster.json
 	$(BIN)/python -m benchmarks.cluster
+	$(BIN)/python -m benchmarks.cluster_adapt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

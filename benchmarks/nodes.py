@@ -1,4 +1,4 @@
-"""Several nodes of Ray on this machine, with Serve and HAProxy on the head: for benchmarks and for tests."""
+"""Several nodes of Ray on this machine, for benchmarks and for tests; to serve, with Serve and HAProxy on the head."""
 
 import logging
 import os
@@ -61,14 +61,24 @@ class Nodes:
 @contextmanager
 def nodes(n_workers: int) -> Iterator[Nodes]:
     """A cluster with so many nodes for one replica each, until the block ends."""
-    prepare(alone=True)
     for name in ("METRICS", "STATS"):  # another cluster may run on this machine
         os.environ[f"RAY_SERVE_HAPROXY_{name}_PORT"] = str(_free_port())
+    with machines(n_workers) as found:
+        from ray import serve
+
+        serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": found.port})
+        yield found
+        serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def machines(n_workers: int) -> Iterator[Nodes]:
+    """A cluster with so many nodes of one CPU each, without Serve, until the block ends."""
+    prepare(alone=True)
     folder = Path(tempfile.mkdtemp(prefix="rj", dir="/tmp"))  # short: the path of a Unix socket has 107 characters
     (folder / "ray").mkdir()
     os.environ["RAY_TMPDIR"] = str(folder)
     import ray
-    from ray import serve
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "object_store_memory": MEMORY, "include_dashboard": False}
@@ -78,9 +88,7 @@ def nodes(n_workers: int) -> Iterator[Nodes]:
         found = Nodes(cluster, _free_port())
         for _ in range(n_workers):
             found.add()
-        serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": found.port})
         yield found
-        serve.shutdown()  # type: ignore[no-untyped-call]
     finally:
         ray.shutdown()
         cluster.shutdown()  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """The voices that are installed, and how they say the domain's terms."""
 
+import pickle
 import shutil
 
 import numpy as np
@@ -80,3 +81,16 @@ def test_a_flite_that_fails_is_named() -> None:
     voice = voices.FliteVoice("rms", "/bin/false")
     with pytest.raises(ModelError, match="voice 'flite-rms': /bin/false failed"):
         voice.speak("Yes.", rng=np.random.default_rng(0))
+
+
+@pytest.mark.model
+def test_another_process_finds_the_same_voice_or_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    (voice,) = (one for one in voices.training_voices() if one.name == "hibari")
+    sent = pickle.dumps(voice)
+    assert pickle.loads(sent).fingerprint == voice.fingerprint
+    monkeypatch.setattr(voices, "SOUND_VERSION", "another")
+    with pytest.raises(ModelError, match=r"voice 'hibari': is another version on .*install the same packages"):
+        pickle.loads(sent)
+    monkeypatch.setattr(voices, "_installed", lambda: ())
+    with pytest.raises(ModelError, match="voice 'hibari': is not there on"):
+        pickle.loads(sent)

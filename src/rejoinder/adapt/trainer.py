@@ -272,6 +272,8 @@ class Trainer(Generic[Example]):
         """Go on from the checkpoint, if there is one of this very training, and all from the same."""
         found = Checkpoint.read(self._folder, self._key, self.device) if self._team.leads else None
         about = self._team.firsts(found and dict(found.about))
+        if about is None and self._team.size == 1:
+            return
         if about is None:
             self._put(self._team.firsts_tensors(self._weights(), self.device))
             return

@@ -4,18 +4,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rejoinder.errors import AdaptError
+from rejoinder.errors import AdaptError, ModelError
 
 
 @dataclass(frozen=True)
 class Halving:
     """Halves even numbers."""
 
+    model: str = "there"
     side_by_side = False
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[int], int]]:
         """See `Work`."""
+        if self.model != "there":
+            raise ModelError(f"there is no model '{self.model}'")
         yield _half
 
 

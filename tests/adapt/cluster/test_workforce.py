@@ -12,7 +12,7 @@ from rejoinder.adapt.voices import training_voices
 from rejoinder.adapt.workforce import THIS_PROCESS
 from rejoinder.assistant import AssistantOptions
 from rejoinder.domain import Domain
-from rejoinder.errors import AdaptError
+from rejoinder.errors import AdaptError, ModelError
 from rejoinder.evaluate.sets import domain_tests
 from rejoinder.progress import silent
 from tests.adapt.cluster import trainings
@@ -68,6 +68,8 @@ def test_an_error_of_ours_comes_through_and_nothing_needs_nobody() -> None:
         assert list(halve([])) == []
         with pytest.raises(AdaptError, match=r"^21 is odd$"):
             list(halve([2, 4, 21, 6]))
+    with RayWorkforce().crew(Halving("gone")) as halve, pytest.raises(ModelError, match="no model 'gone'"):
+        list(halve([2]))
 
 
 def test_one_worker_that_is_killed_ends_with_the_weights_of_one_process(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A few steps of each training: losses fall, what is frozen stays, and an interrupted one ends as an uninterrupted."""
 
 import os
+import pickle
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,12 @@ def distance(posterior: Posterior, said: Spoken) -> float:
     with torch.no_grad():
         mean, _ = posterior(spectrogram(torch.from_numpy(said.samples)[None]))
     return float((mean[0] - said.z).square().mean())
+
+
+def test_another_process_opens_the_donor_itself(donor: Donor) -> None:
+    again = pickle.loads(pickle.dumps(donor))
+    assert again.folder == donor.folder
+    assert again.phoneme_ids("Good morning.") == donor.phoneme_ids("Good morning.")
 
 
 def test_the_sound_changes_with_its_loss_and_nothing_else(donor: Donor, clips: Sequence[Clip], tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ class RayWorkforce:
         rows = ray.data.from_items([{"item": _packed(item)} for item in items], override_num_blocks=n_batches)
         done = rows.map_batches(
             _Hands,
-            fn_constructor_args=(work, n_threads),
+            fn_constructor_args=(_packed(work), n_threads),
             batch_size=None,
             compute=ActorPoolStrategy(size=size),
             num_cpus=n_threads,
@@ -133,13 +133,20 @@ class RayWorkforce:
 class _Hands(Generic[Item, Result]):
     """An actor of Ray Data, in which some work is open."""
 
-    def __init__(self, work: Work[Item, Result], n_threads: int) -> None:
-        self._open = work.opened()
-        self._do: Callable[[Item], Result] = self._open.__enter__()
+    def __init__(self, packed: bytes, n_threads: int) -> None:
         self._n_threads = n_threads
+        self._failed: RejoinderError | None = None
+        try:
+            work: Work[Item, Result] = loads(packed)
+            self._open = work.opened()
+            self._do: Callable[[Item], Result] = self._open.__enter__()
+        except RejoinderError as error:  # told as a result: Ray would start the actor again and again
+            self._failed = error
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The results; an error of ours stands for all that would have followed."""
+        if self._failed is not None:
+            return {"result": [_packed(self._failed)]}
         found: list[Any] = []
         try:
             found.extend(do_all(self._do, [loads(item) for item in batch["item"]], n_threads=self._n_threads))

@@ -6,6 +6,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,6 +72,9 @@ class Donor:
         path = voice_file(folder)
         alphabet = Alphabet.read(read_config(path), path)
         return cls(folder, VoiceModel.load(path), alphabet, Phonemizer.load(models.resolve("hibari")))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Donor.load, (self.folder,)  # another process opens it itself
 
     def phoneme_ids(self, text: str) -> tuple[int, ...]:
         """What the network is given to say `text`."""
