@@ -120,6 +120,7 @@ def test_commands_and_their_options() -> None:
                 "--recipe",
             ),
             *("--seed", "--voice-data", "--consent", "--status", "--rollback", "--keep-work", "--json"),
+            *("--ray", "--address", "--workers", "--cpus", "--tune"),
         },
         "evaluate": {
             *("--set", "--compare", "--conditions", "--noise", "--only", "--text", "--no-latency", "--callers"),
@@ -131,6 +132,11 @@ def test_commands_and_their_options() -> None:
             *("--tls-certificate", "--tls-key", "--max-sessions", "--max-requests"),
             *("--wyoming-port", "--riva-port", "--sip-port", "--trusted", "--twilio-token"),
             *("--sip-transfer", "--twilio-transfer", "--store", "--store-audio", "--otel-endpoint"),
+            *("--ray", "--replicas", "--calls-per-replica", "--cpus", "--gpus"),
+        },
+        "deploy": {
+            *("--config", "--address", "--drain-s", "--config-out", "--kuberay", "--image"),
+            *("--replicas", "--calls-per-replica", "--cpus", "--gpus"),
         },
         "review": {
             *("--store", "--config", "--fine", "--correct", "--out-of-scope", "--text", "--intent", "--slot"),
