@@ -49,7 +49,7 @@ def voice(folder: Path, progress: Progress) -> dict[str, Any]:
     before = adaptation.measure(None, progress)
     timer.lap("gather and measure the donor")
     adaptation.learn_donor(progress)
-    timer.lap("learn the donor's posteriors, once")
+    timer.lap("learn a decoder from the donor, once")
     model = adaptation.train(folder, progress)
     timer.lap("train")
     after = adaptation.measure(model, progress)

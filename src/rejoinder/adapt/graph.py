@@ -29,22 +29,35 @@ def export_graph(
     axes = {name: {0: "n_batch", 1: "n_tokens"} for name in (*inputs, *outputs)}
     axes |= {name: {0: "n_batch"} for name in pooled}
     traced = target.with_suffix(".float.onnx") if int8 else target
+    trace(network, inputs, outputs, traced, axes=axes)
+    if int8:
+        _quantize(traced, target)
+        traced.unlink()
+
+
+def trace(
+    network: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    target: Path,
+    *,
+    axes: Mapping[str, Mapping[int, str]],
+    opset: int = OPSET,
+) -> None:
+    """Write what `network` does with examples of its `inputs` to `target`; the named `axes` of both sides stay open."""
     with warnings.catch_warnings(), torch.no_grad():
-        # The exporter that traces is called old, but the new one needs another package, and BERT has no branches.
+        # The exporter that traces is called old, but the new one needs another package, and there are no branches.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network.cpu().eval(),
             tuple(inputs.values()),
-            str(traced),
+            str(target),
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes=axes,
-            opset_version=OPSET,
+            opset_version=opset,
             dynamo=False,
         )
-    if int8:
-        _quantize(traced, target)
-        traced.unlink()
 
 
 def _quantize(graph: Path, target: Path) -> None:

@@ -1,43 +1,47 @@
-"""Monotonic alignment search: known answers, the best of all paths, and the donor's own durations."""
-
-from itertools import combinations
+"""Durations carried from one rendering of a text to another: known stretchings, and the donor's own."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import torch
 
-from rejoinder.adapt.voice.alignment import best_durations
-
-
-def test_each_phoneme_gets_the_frames_that_are_most_like_it() -> None:
-    scores = np.full((7, 3), -1.0)
-    scores[:2, 0] = scores[2:3, 1] = scores[3:, 2] = 0.0
-    assert best_durations(scores).tolist() == [2, 1, 4]
+from rejoinder.adapt.voice.alignment import match
+from rejoinder.adapt.voice.donor import Donor
+from rejoinder.adapt.voice.model import HOP, SAMPLE_RATE
+from rejoinder.adapt.voice.sound import Sound
+from rejoinder.events import Samples
 
 
-def test_no_phoneme_is_left_out_however_unlikely() -> None:
-    scores = np.zeros((4, 3))
-    scores[:, 1] = -100.0
-    assert best_durations(scores).tolist()[1] == 1
-    assert best_durations(np.zeros((3, 3))).tolist() == [1, 1, 1]
+def sounds(*n_frames: int) -> Samples:
+    """Vowels of one pitch and different formants, one after the other."""
+    parts = []
+    for n, length in enumerate(n_frames):
+        time = np.arange(length * HOP) / SAMPLE_RATE
+        harmonics = np.arange(1, 60) * 120.0
+        levels = np.exp(-np.square((harmonics - 900 * (n + 1)) / 500)) + 0.01
+        part = levels @ np.sin(2 * np.pi * harmonics[:, None] * time)
+        parts.append(0.1 * part / part.std())
+    return np.concatenate(parts).astype(np.float32)
 
 
-@given(st.integers(1, 4), st.integers(0, 4), st.integers(0, 2**32 - 1))
-def test_no_other_path_scores_higher(n_ids: int, n_more: int, seed: int) -> None:
-    n_frames = n_ids + n_more
-    scores = np.random.default_rng(seed).standard_normal((n_frames, n_ids))
-
-    def total(durations: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> float:
-        return float(scores[np.arange(n_frames), np.repeat(np.arange(n_ids), durations)].sum())
-
-    durations = best_durations(scores)
-    assert durations.sum() == n_frames
-    assert durations.min() >= 1
-    borders = combinations(range(1, n_frames), n_ids - 1)
-    assert total(durations) == pytest.approx(max(total(np.diff([0, *cut, n_frames])) for cut in borders))
+def test_each_sound_keeps_its_borders_however_long_it_lasts() -> None:
+    said, recorded = (20, 20, 20, 20), (10, 35, 20, 28)
+    found = match(Sound.of(sounds(*said)), np.array(said), Sound.of(sounds(*recorded)))
+    assert found.sum() == sum(recorded)
+    assert np.abs(np.cumsum(found) - np.cumsum(recorded)).max() <= 2
 
 
-def test_too_few_frames_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 frames cannot hold 3 phonemes"):
-        best_durations(np.zeros((2, 3)))
+def test_the_same_utterance_keeps_its_durations() -> None:
+    found = match(Sound.of(sounds(9, 14, 30)), np.array([9, 14, 30]), Sound.of(sounds(9, 14, 30)))
+    assert np.abs(found - [9, 14, 30]).max() <= 1
+
+
+@pytest.mark.model
+def test_the_donor_at_another_pace_is_aligned_as_it_spoke(donor: Donor) -> None:
+    ids = torch.tensor(donor.phoneme_ids("Would you like anything else with that?"))
+    torch.manual_seed(0)
+    plain = donor.model.speak(ids, noise=0.3, noise_w=0.0)
+    slow = donor.model.speak(ids, noise=0.3, noise_w=0.8, length=1.3)
+    found = match(Sound.of(plain.samples.numpy()), plain.durations.numpy(), Sound.of(slow.samples.numpy()))
+    assert found.sum() == slow.durations.sum()
+    off = np.abs(found.cumsum() - slow.durations.numpy().cumsum())
+    assert off.mean() < 3  # frames, of 12 ms

@@ -10,11 +10,12 @@ from typing import Any
 
 from rejoinder import models
 from rejoinder.adapt.carriers import general_sentences
-from rejoinder.adapt.voice.donor import Donor, Posteriors
+from rejoinder.adapt.voice.donor import Donor
 from rejoinder.adapt.voice.export import export
 from rejoinder.adapt.voice.likeness import SpeakerEncoder
 from rejoinder.adapt.voice.measure import Speaker, measure_voice
 from rejoinder.adapt.voice.recordings import Clip, highest_frequency, prepare, read_recordings
+from rejoinder.adapt.voice.source_filter import SourceFilterDecoder
 from rejoinder.adapt.voice.training import VoiceRecipe, learn_voice
 from rejoinder.adapt.workforce import THIS_PROCESS, Workforce
 from rejoinder.asr.moonshine import MoonshineRecognizer
@@ -94,10 +95,10 @@ class VoiceAdaptation:
             "donor": self.base,
         }
 
-    def learn_donor(self, progress: Progress) -> Posteriors:
-        """What a donor is examined for once, at its first adaptation, and then kept in the cache folder."""
+    def learn_donor(self, progress: Progress) -> SourceFilterDecoder:
+        """What is learnt from a donor once, at its first adaptation, and then kept in the cache folder."""
         donor, _ = self._gathered()
-        return donor.posteriors(device=self._settings.device, progress=progress)
+        return donor.decoder(device=self._settings.device, progress=progress)
 
     def train(self, folder: Path, progress: Progress) -> Path:
         """Learn the voice from the donor's."""
@@ -134,8 +135,9 @@ def _learn(
     progress: Progress,
 ) -> Path:
     """Learn the voice of `clips` from the donor's, and write it."""
-    voice, posteriors = deepcopy(donor.model), donor.posteriors(device=recipe.device, progress=progress)
-    learn_voice(voice, posteriors, clips, highest_hz=highest_hz, recipe=recipe, folder=folder, progress=progress)
+    voice = deepcopy(donor.model)
+    voice.dec = donor.decoder(device=recipe.device, progress=progress)
+    learn_voice(voice, clips, highest_hz=highest_hz, recipe=recipe, folder=folder, progress=progress)
     target = folder / "voice"
     inference = {"noise_scale": recipe.noise, "length_scale": 1.0, "noise_w": recipe.noise_w}
     export(voice, donor.folder, target, name=name, changes={"dataset": name, "inference": inference})

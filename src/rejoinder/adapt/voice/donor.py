@@ -1,10 +1,10 @@
-"""The pretrained voice that a new one is started from, and the posterior encoders that are learnt from it once."""
+"""The pretrained voice that a new one is started from, and the decoder that is learnt from it once."""
 
 import hashlib
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +12,33 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from rejoinder import models
 from rejoinder.acoustics import speech_rms
 from rejoinder.adapt.carriers import general_sentences
 from rejoinder.adapt.trainer import TrainingOptions
 from rejoinder.adapt.voice.model import VoiceModel
-from rejoinder.adapt.voice.posterior import Posterior, donor_speech, learn_anyone, learn_own
+from rejoinder.adapt.voice.sound import Sound
+from rejoinder.adapt.voice.source_filter import SourceFilterDecoder
+from rejoinder.adapt.voice.training import N_FRAMES, Saying, learn_decoder
 from rejoinder.progress import Progress, silent
 from rejoinder.tts.ipa import Alphabet
 from rejoinder.tts.phonemizer import Phonemizer
 from rejoinder.tts.vits import read_config, voice_file
 
-VERSION = 2
-"""To be raised when the way posteriors are learnt changes: those in the cache are then learnt anew."""
+VERSION = 3
+"""To be raised when the way decoders are learnt changes: those in the cache are then learnt anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PosteriorRecipe:
-    """How a donor's posterior encoders are learnt."""
+class DecoderRecipe:
+    """How a decoder is learnt from a donor."""
 
-    n_texts: int = 110
-    """Everyday sentences that the donor says: about seven minutes."""
-    n_latent_epochs: int = 22
-    """Of learning its latents."""
-    n_sound_epochs: int = 4
-    """Of learning what its decoder makes of them."""
-    n_own_epochs: int = 20
-    """Of learning to hear the donor as they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Posteriors:
-    """What hears for a donor; see `posterior`."""
-
-    anyone: Posterior
-    """Hears anyone in the donor's terms."""
-    own: Posterior
-    """Hears the donor as they are."""
+    n_texts: int = 160
+    """Everyday sentences that the donor says: about five minutes."""
+    n_epochs: int = 12
+    learning_rate: float = 2e-3
+    batch_size: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,58 +74,52 @@ class Donor:
         said = [self.model.speak(torch.tensor(self.phoneme_ids(text))) for text in general_sentences(3)]
         return float(np.median([speech_rms(one.samples.numpy()) for one in said]))
 
-    def posteriors(
-        self, *, recipe: PosteriorRecipe = PosteriorRecipe(), device: str = "auto", progress: Progress = silent
-    ) -> Posteriors:
-        """The posterior encoders, from the cache folder if this voice was a donor before; else they are learnt."""
+    def decoder(
+        self, *, recipe: DecoderRecipe = DecoderRecipe(), device: str = "auto", progress: Progress = silent
+    ) -> SourceFilterDecoder:
+        """One that can learn another speaker: from the cache folder if this voice was a donor before, else learnt."""
         digest = hashlib.sha256(voice_file(self.folder).read_bytes() + f"{VERSION}\n{recipe}".encode()).hexdigest()
         place = models.cache_folder() / "donors"
         path, work = place / f"{digest[:16]}.safetensors", place / f"{digest[:16]}.work"
-        found = Posteriors(Posterior().eval(), Posterior().eval())
-        with suppress(OSError, SafetensorError, RuntimeError):  # not there or damaged: they are learnt anew
-            _both(found).load_state_dict(load_file(path))
-            return found
-        ids = [self.phoneme_ids(text) for text in general_sentences(recipe.n_texts, seed=1)]
-        said = donor_speech(self.model, ids, seed=0, progress=progress)
-        latents = _options(1e-3, recipe.n_latent_epochs, batch_size=8, max_grad_norm=5.0, device=device)
-        found = Posteriors(
-            learn_anyone(
-                self.model,
-                said,
-                folder=work,
-                options=latents,
-                refining=_options(5e-4, recipe.n_sound_epochs, batch_size=4, max_grad_norm=20.0, device=device),
-                progress=progress,
-            ),
-            learn_own(
-                said, folder=work / "own", options=replace(latents, n_epochs=recipe.n_own_epochs), progress=progress
-            ),
+        torch.manual_seed(0)
+        decoder = SourceFilterDecoder().eval()
+        with suppress(OSError, SafetensorError, RuntimeError):  # not there or damaged: it is learnt anew
+            decoder.load_state_dict(load_file(path))
+            return decoder
+        options = TrainingOptions(
+            learning_rate=recipe.learning_rate,
+            n_epochs=recipe.n_epochs,
+            batch_size=recipe.batch_size,
+            max_grad_norm=50.0,
+            weight_decay=0.0,
+            device=device,
         )
-        _keep(_both(found), path)
+        said = sayings(
+            self.model, [self.phoneme_ids(text) for text in general_sentences(recipe.n_texts, seed=1)], progress
+        )
+        learn_decoder(decoder, said, options=options, folder=work, progress=progress)
+        decoder.cpu().eval()
+        _keep(decoder, path)
         shutil.rmtree(work, ignore_errors=True)
-        return found
+        return decoder
 
 
-def _both(posteriors: Posteriors) -> nn.ModuleDict:
-    return nn.ModuleDict({"anyone": posteriors.anyone, "own": posteriors.own})
+def sayings(voice: VoiceModel, texts: list[tuple[int, ...]], progress: Progress = silent) -> list[Saying]:
+    """Have the donor say `texts` (phoneme ids), faster and slower; what is shorter than a crop is left out."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    said = []
+    for n, ids in enumerate(texts):
+        made = voice.speak(torch.tensor(ids), noise=float(rng.uniform(0.2, 0.8)), length=rng.uniform(0.9, 1.5))
+        if made.z.shape[1] > N_FRAMES:
+            said.append(Saying(Sound.of(made.samples.numpy()), made.z))
+        progress("speaking as the donor", n + 1, len(texts))
+    return said
 
 
-def _options(
-    learning_rate: float, n_epochs: int, *, batch_size: int, max_grad_norm: float, device: str
-) -> TrainingOptions:
-    return TrainingOptions(
-        learning_rate=learning_rate,
-        n_epochs=n_epochs,
-        batch_size=batch_size,
-        max_grad_norm=max_grad_norm,
-        weight_decay=0.0,
-        device=device,
-    )
-
-
-def _keep(posteriors: nn.Module, path: Path) -> None:
+def _keep(decoder: SourceFilterDecoder, path: Path) -> None:
     """Write it whole or not at all; a cache that is full or read-only costs the time to learn it again."""
     with suppress(OSError, SafetensorError), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         file = Path(scratch) / path.name
-        save_file({name: tensor.contiguous() for name, tensor in posteriors.state_dict().items()}, file)
+        save_file({name: tensor.contiguous() for name, tensor in decoder.state_dict().items()}, file)
         file.replace(path)

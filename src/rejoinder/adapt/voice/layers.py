@@ -28,7 +28,7 @@ class ChannelNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(n_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.layer_norm(x.mT, (x.shape[1],), self.gamma, self.beta, 1e-5).mT
+        return functional.layer_norm(x.transpose(1, 2), self.gamma.shape, self.gamma, self.beta, 1e-5).transpose(1, 2)
 
 
 class Attention(nn.Module):

@@ -1,5 +1,5 @@
-"""What a voice is trained on: spectra like the recording's, latents that the text can foretell, and, at the full grade,
-discriminators that tell speech from its imitation."""
+"""What a voice is trained on: a recording's spectra and pitch, and, at the full grade, discriminators that tell speech
+from its imitation."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -9,13 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from rejoinder.adapt.voice.model import N_CHANNELS, SAMPLE_RATE
+from rejoinder.adapt.voice.model import SAMPLE_RATE
 from rejoinder.adapt.voice.spectra import log_mel, spectrogram, stft_magnitudes
 
 RESOLUTIONS = (256, 512, 1024, 2048)
 """Windows in samples, from 12 to 93 ms: short ones see the glottis, long ones the harmonics."""
-
-_N_EDGE = 8  # frames at either end of a crop whose latents lack their context
 
 PERIODS = (2, 3, 5, 7, 11)
 """Of HiFi-GAN's multi-period discriminator."""
@@ -41,16 +39,12 @@ def spectral_distance(spoken: Tensor, recorded: Tensor, highest_hz: float) -> Te
     return torch.stack(distances).mean()
 
 
-def divergence(latent: Tensor, log_deviation: Tensor, prior: tuple[Tensor, Tensor]) -> Tensor:
-    """How badly the text foretells the latents: the Kullback-Leibler divergence per frame, estimated from a sample.
+def pitch_distance(octaves: Tensor, recorded: Tensor, voiced: Tensor) -> Tensor:
+    """Mean absolute difference of two pitches in octaves, as much as there is a voice.
 
-    `latent` is the posterior's sample after the flow, `log_deviation` the posterior's; all (n_batch, N_CHANNELS,
-    n_frames).
+    All (n_batch, n_frames); `voiced` from 0 to 1.
     """
-    prior_mean, prior_log_deviation = prior
-    distance = 0.5 * (latent - prior_mean).float().square() * torch.exp(-2 * prior_log_deviation.float())
-    each = prior_log_deviation - log_deviation - 0.5 + distance
-    return each[:, :, _N_EDGE:-_N_EDGE].mean() * N_CHANNELS
+    return ((octaves - recorded).abs() * voiced).mean()
 
 
 class SpectrumDiscriminator(nn.Module):

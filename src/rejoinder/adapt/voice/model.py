@@ -1,6 +1,6 @@
 """VITS as a voice of Piper's "medium" quality has it, in PyTorch, with the weights of an exported ONNX voice.
 
-The posterior encoder, which only training needs and exports lack, is in `posterior`.
+The posterior encoder, which exports lack, is not needed here. Adapted voices have another decoder: see `source_filter`.
 """
 
 import math
@@ -191,7 +191,7 @@ class VoiceModel(nn.Module):
         self.enc_p = TextEncoder()
         self.dp = DurationPredictor()
         self.flow = Flow()
-        self.dec = Decoder()
+        self.dec: nn.Module = Decoder()
 
     @classmethod
     def load(cls, path: Path) -> "VoiceModel":

@@ -1,9 +1,10 @@
-"""Spectra of speech, as tensors: what training compares, and what the posterior encoder hears."""
+"""Spectra of speech, as tensors: what training compares, and what recordings are aligned by."""
 
 from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -12,8 +13,6 @@ from rejoinder.adapt.voice.model import HOP, SAMPLE_RATE
 N_FFT = 1024
 N_BINS = N_FFT // 2 + 1
 N_MELS = 80
-
-_N_ENVELOPE = 36  # cepstral coefficients: 1.6 ms, shorter than the period of any voice
 
 
 def spectrogram(samples: Tensor) -> Tensor:
@@ -45,11 +44,9 @@ def _magnitudes(samples: Tensor, n_fft: int, hop: int, *, center: bool) -> Tenso
 def mel_filters(highest_hz: float) -> Tensor:
     """Triangular filters (n_bands, N_BINS) of `N_MELS` bands up to half the sample rate, only those below `highest_hz`.
 
-    Each has the same area over the frequencies, on the mel scale of O'Shaughnessy, 1987.
+    Each has the same area over the frequencies.
     """
-    mels = np.linspace(0.0, 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700), N_MELS + 2)
-    edges = 700 * (10 ** (mels / 2595) - 1)
-    hz = np.linspace(0, SAMPLE_RATE / 2, N_BINS)
+    edges, hz = _mel_spaced(N_MELS + 2), _bin_hz()
     rising = (hz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - hz) / (edges[2:] - edges[1:-1])[:, None]
     filters = np.maximum(0, np.minimum(rising, falling)) * (2 / (edges[2:] - edges[:-2]))[:, None]
@@ -57,18 +54,17 @@ def mel_filters(highest_hz: float) -> Tensor:
     return torch.from_numpy(filters[below]).float()
 
 
-def move_formants(magnitudes: Tensor, factor: float) -> Tensor:
-    """Stretch the spectral envelope over the frequencies by `factor`; the harmonics stay where they are.
+def mel_knots(n_knots: int) -> NDArray[np.float64]:
+    """(N_BINS, n_knots): what each of the knots of a curve, evenly spaced by mel, adds to it at each frequency."""
+    places = _mel_spaced(n_knots)
+    return np.stack([np.interp(_bin_hz(), places, one) for one in np.eye(n_knots)], axis=1)
 
-    (n_batch, N_BINS, n_frames) in and out. The envelope is the spectrum smoothed in the cepstrum.
-    """
-    logs = magnitudes.clamp_min(1e-5).log()
-    cepstrum = torch.fft.irfft(logs, dim=1)
-    cepstrum[:, _N_ENVELOPE : N_FFT - _N_ENVELOPE + 1] = 0
-    envelope = torch.fft.rfft(cepstrum, dim=1).real
-    position = (torch.arange(N_BINS, device=logs.device) / factor).clamp_max(N_BINS - 1)
-    left = position.long().clamp_max(N_BINS - 2)
-    share = (position - left)[:, None]
-    moved = envelope[:, left] * (1 - share) + envelope[:, left + 1] * share
-    moved_spectrum: Tensor = (logs + moved - envelope).exp()
-    return moved_spectrum
+
+def _mel_spaced(n: int) -> NDArray[np.float64]:
+    """Frequencies in Hz from 0 to half the sample rate, evenly spaced on the mel scale of O'Shaughnessy, 1987."""
+    mels = np.linspace(0.0, 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700), n)
+    return np.asarray(700 * (10 ** (mels / 2595) - 1))
+
+
+def _bin_hz() -> NDArray[np.float64]:
+    return np.linspace(0, SAMPLE_RATE / 2, N_BINS)

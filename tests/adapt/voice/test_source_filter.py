@@ -1,0 +1,84 @@
+"""Pulses and noise through filters: known pitches and spectra, nothing lost on the way, and gradients to learn by."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rejoinder.adapt.voice.measure import pitch
+from rejoinder.adapt.voice.model import HOP, N_CHANNELS, SAMPLE_RATE
+from rejoinder.adapt.voice.source_filter import N_KNOTS, SourceFilterDecoder, matrices, pulses, speak
+
+SILENT = -20.0
+
+
+def knots(pulse: float, noise: float, n_frames: int) -> Tensor:
+    """Filters that are flat, at these log magnitudes."""
+    return torch.cat([torch.full((1, N_KNOTS, n_frames), level) for level in (pulse, noise)], 1)
+
+
+@pytest.mark.parametrize("hz", [70.0, 141.3, 260.0, 590.0])
+def test_pulses_have_all_harmonics_of_their_pitch_and_unit_variance(hz: float) -> None:
+    train = pulses(torch.full((1, 86), hz))[0]
+    assert train.std() == pytest.approx(1.0, rel=0.02)
+    spectrum = np.abs(np.fft.rfft(train.numpy() * np.hanning(len(train))))
+    at = np.arange(len(spectrum)) * SAMPLE_RATE / len(train)
+    peaks = at[spectrum > 0.5 * spectrum.max()]
+    harmonics = peaks / hz
+    assert np.abs(harmonics - harmonics.round()).max() * hz < 3  # Hz: the window's width
+    n_harmonics = int(0.49 * SAMPLE_RATE / hz)
+    assert set(range(1, n_harmonics + 1)) <= set(harmonics.round()) <= set(range(1, n_harmonics + 2))
+
+
+def test_the_pitch_glides_without_a_click() -> None:
+    glide = pulses(torch.linspace(100, 400, 172)[None])[0]
+    smooth = torch.full((1, 43), 100.0), torch.full((1, 43), 400.0)
+    steepest = max(float(pulses(hz)[0].diff().abs().max()) for hz in smooth)
+    assert glide.diff().abs().max() < 1.1 * steepest
+    begins = (glide > 0.25 * glide.max()).int().diff() == 1
+    assert int(begins.sum()) == pytest.approx(250 * 172 * HOP / SAMPLE_RATE, rel=0.02)
+
+
+def test_flat_filters_change_nothing() -> None:
+    hz = torch.full((1, 60), 180.0)
+    spoken = speak(hz, knots(0.0, SILENT, 60))
+    assert spoken.shape == (1, 60 * HOP)
+    inside = slice(HOP, -HOP)
+    assert torch.allclose(spoken[0, inside], pulses(hz)[0, inside], atol=1e-4)
+
+
+def test_noise_goes_through_its_own_filter() -> None:
+    torch.manual_seed(0)
+    hz = torch.full((1, 200), 180.0)
+    hiss = speak(hz, knots(SILENT, math.log(0.1), 200))[0, HOP:-HOP]
+    assert hiss.std() == pytest.approx(0.1, rel=0.05)
+    assert pitch(hiss.numpy(), SAMPLE_RATE)[1] < 3  # dB of harmonics
+
+
+def test_a_filter_delays_no_more_than_its_magnitudes_demand() -> None:
+    """Its response begins at once and fades before the transform's end, where it would wrap around."""
+    _, _, magnitude, phase = matrices()
+    formant = torch.zeros(N_KNOTS)
+    formant[10:50] = 3.0 * torch.hann_window(40)
+    response = torch.fft.irfft((magnitude @ formant).exp() * torch.exp(1j * (phase @ formant)))
+    power = response.square()
+    assert power[: len(power) // 2].sum() > 0.999 * power.sum()
+    assert power.argmax() < 16
+    assert power[:80].sum() > 0.9 * power.sum()
+
+
+def test_it_learns_to_be_louder() -> None:
+    torch.manual_seed(0)
+    decoder, z = SourceFilterDecoder(), torch.randn(2, N_CHANNELS, 20)
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=1e-3)
+    levels = []
+    for _ in range(4):
+        spoken = decoder(z)
+        assert spoken.shape == (2, 20 * HOP)
+        levels.append(float(spoken.detach().std()))
+        (-spoken.square().mean()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert levels[-1] > 2 * levels[0]
