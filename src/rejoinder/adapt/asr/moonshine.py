@@ -92,7 +92,7 @@ class TrainableMoonshine:
         for n in range(int(n_most.max())):
             step = module.model.decoder(
                 input_ids=last,
-                past_key_values=past,
+                cache=past,
                 encoder_hidden_states=hidden,
                 encoder_attention_mask=heard,
                 use_cache=True,

@@ -130,7 +130,7 @@ class TrainableWhisper:
         while len(spoken) < self.n_most_tokens(0.0):
             step = module.model.decoder(
                 input_ids=torch.tensor([given], device=device),
-                past_key_values=past,
+                cache=past,
                 encoder_hidden_states=hidden,
                 use_cache=True,
             )
