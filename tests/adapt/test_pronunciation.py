@@ -1,12 +1,12 @@
 """Pronunciations found by speaking and hearing."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rejoinder.adapt.pronunciation import Speaker, Trial, Tuned, alternatives, difference, keep, tune
+from rejoinder.adapt.pronunciation import CARRIERS, Speaker, Trial, Tuned, alternatives, difference, keep, tune
 from rejoinder.asr.moonshine import MoonshineRecognizer
 from rejoinder.asr.recognizer import Bias, BiasPhrase, Recognizer, Transcript
 from rejoinder.domain import Term
@@ -18,18 +18,24 @@ from rejoinder.tts.lexicon import VOWELS, Lexicon, compile_lexicon, read_tuned
 
 
 class Studio:
-    """A voice and a recognizer in one: what is said goes over as text, through `hears` (phonemes -> words)."""
+    """A voice and a recognizer in one: what is said goes over as text, through `hears` (phonemes -> words).
+
+    Of the phonemes in `flattered`, that is so in the first carrier only.
+    """
 
     sample_rate = 16_000
 
-    def __init__(self, hears: dict[str, str]) -> None:
+    def __init__(self, hears: dict[str, str], *, flattered: Collection[str] = ()) -> None:
         self._hears = hears
+        self._flattered = flattered
         self._said: list[str] = []
         self.n_spoken = 0
 
     def synthesize(self, text: str, *, lexicon: Lexicon | None = None) -> Iterator[Samples]:
         pieces = (lexicon or Lexicon()).pieces(text)
-        self._said.append("".join(self._hears.get(p.phonemes, "mumble") if p.phonemes else p.text for p in pieces))
+        is_first = text.startswith(CARRIERS[0].partition("{}")[0])
+        hears = {said: words for said, words in self._hears.items() if is_first or said not in self._flattered}
+        self._said.append("".join(hears.get(p.phonemes, "mumble") if p.phonemes else p.text for p in pieces))
         self.n_spoken += 1
         yield np.full(10, len(self._said) - 1, np.float32)
 
@@ -67,7 +73,14 @@ def test_another_stress_or_vowel_is_tried_for_unknown_words() -> None:
 def test_what_is_heard_well_is_left_alone() -> None:
     studio = Studio({"zˈɑtO": "Zoto", "zˈOtˌO": "Zoto"})
     assert not tuned(studio, Term("Zoto", sounds_like=("zo toe",))).is_changed
-    assert studio.n_spoken == 1
+    assert studio.n_spoken == len(CARRIERS)  # no other pronunciation was tried
+
+
+def test_what_is_heard_well_in_one_sentence_only_is_not_heard_well() -> None:
+    studio = Studio({"zˈɑtO": "Zoto", "zˈOtˌO": "Zoto"}, flattered={"zˈɑtO"})
+    one = tuned(studio, Term("Zoto", sounds_like=("zo toe",)))
+    assert (one.before.heard, one.best.phonemes) == ("zoto", "zˈOtˌO")
+    assert one.is_settled
 
 
 def test_what_nothing_settles_is_left_to_a_person() -> None:
@@ -87,7 +100,7 @@ def test_what_the_owner_wrote_changes_only_when_that_is_asked_for(also_spoken: b
 def test_words_of_the_dictionary_keep_their_vowels() -> None:
     studio = Studio({})
     tuned(studio, Term("coffee"))
-    assert studio.n_spoken == 3  # its own pronunciation in every carrier, and no other
+    assert studio.n_spoken == len(CARRIERS)  # its own pronunciation in every carrier, and no other
 
 
 def test_without_terms_there_is_nothing_to_tune() -> None:
@@ -151,8 +164,12 @@ def test_a_file_that_was_broken_by_hand_is_named(text: str, message: str, tmp_pa
 
 @pytest.mark.model
 def test_a_real_voice_learns_to_say_what_a_real_recognizer_understands() -> None:
-    """The rules of the voice read "Rx" as one syllable without a vowel."""
-    term = Term("Rx")
+    """The rules of the voice read "kWh" as no recognizer could hear it: a score of 1.0, letter by letter of 0.08.
+
+    The gap is as wide as can be because the recognizer's 8-bit weights give each kind of processor other scores: "Rx"
+    is heard well enough on some, and tuned on others.
+    """
+    term = Term("kWh")
     recognizer = MoonshineRecognizer.load(resolve("moonshine-tiny"))
     bias = recognizer.compile_bias([BiasPhrase(term.written)])
     (one,) = tune([term], HibariSynthesizer.load(), recognizer, bias)

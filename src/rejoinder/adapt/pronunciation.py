@@ -112,10 +112,9 @@ class RoundTrip:
         current = self._lexicon.pronunciations.get(written)
         said, origin = (current, "as written") if current else (own, "the voice's own")
         may_change = term.spoken is None or also_spoken
-        before = self._hear(term, said, origin)
-        if before.score > (CLEARLY if may_change else UNSETTLED):  # else nothing could be clearly better
-            before = self._hear_again(term, before)
-        if before.score <= CLEARLY or not may_change:
+        # In all carriers, as what would take its place: one alone may flatter what the others do not understand.
+        before = self._hear_again(term, self._hear(term, said, origin))
+        if before.score <= CLEARLY or not may_change:  # nothing could be clearly better
             return Tuned(term, before, before)
         others = {said: origin for said, origin in self._candidates(term, own) if said != before.phonemes}
         first = sorted(
