@@ -25,6 +25,7 @@ from benchmarks.corpus import ROOT
 
 RESULTS = Path(__file__).parent / "capacity.json"
 LOAD_TEST = Path(__file__).parent / "serve.json"
+CLUSTER = Path(__file__).parent / "cluster.json"
 DOCUMENT = ROOT / "docs" / "scaling.md"
 
 BOUNDS_S = (0.5, 0.8)
@@ -192,8 +193,8 @@ def process(results: Mapping[str, Any], kind: str = "planned") -> Process:
     )
 
 
-def tables(results: Mapping[str, Any], given: Assumptions) -> dict[str, Table]:
-    """All tables by their names in the document."""
+def tables(results: Mapping[str, Any], given: Assumptions, cluster: Mapping[str, Any]) -> dict[str, Table]:
+    """All tables by their names in the document; `cluster` is what `make bench-cluster` wrote."""
     carries, at_best = process(results), process(results, "simulated")
     return {
         "validation": capacity_tables.validation(results),
@@ -208,6 +209,7 @@ def tables(results: Mapping[str, Any], given: Assumptions) -> dict[str, Table]:
         "breaks": capacity_tables.breaks(carries, given),
         "control": capacity_tables.control(carries, given),
         "hours": capacity_tables.hours(results),
+        "cluster": capacity_tables.cluster(cluster),
         "assumptions": capacity_tables.assumptions(given),
         "sources": capacity_tables.sources(),
     }
@@ -236,7 +238,7 @@ def main() -> None:
             parser.error(f"{arguments['load_test']} is not there; type: make bench-serve, or give --kept")
         results = run(Costs.load(), json.loads(arguments["load_test"].read_text()), quiet=arguments["quiet"])
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    found = tables(json.loads(RESULTS.read_text()), given)
+    found = tables(json.loads(RESULTS.read_text()), given, json.loads(CLUSTER.read_text()))
     capacity_tables.show(found)
     if arguments["markdown"]:
         if given != Assumptions():

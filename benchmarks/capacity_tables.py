@@ -301,6 +301,40 @@ def hours(results: Results) -> Table:
     return Table(title, (*columns, "refused after ten tries"), rows)
 
 
+def cluster(measured: Results) -> Table:
+    """What `cluster.json` says, each with its goal where it has one."""
+    goals, ray, died, update = (measured[name] for name in ("goals", "overhead", "killed_node", "update"))
+    apart = measured["stage_apart"]
+    rows: list[Row] = [
+        ("a turn by Ray, p50 (p95), ms", f"{ray['ray_p50_ms']} ({ray['ray_p95_ms']})", ""),
+        ("a turn by the plain server, p50 (p95), ms", f"{ray['plain_p50_ms']} ({ray['plain_p95_ms']})", ""),
+        ("what Ray adds to the p50, ms", f"{ray['added_p50_ms']}", f"at most {goals['added_p50_ms']:g}"),
+    ]
+    for one in measured["throughput"]:
+        replicas = f"{one['n_replicas']} replica{'s' * (one['n_replicas'] > 1)}"
+        rows.append((f"turns a second, {replicas} (p50, ms)", f"{one['turns_a_second']} ({one['p50_ms']})", ""))
+    rows += [
+        (
+            f"a node is killed during {died['n_calls']} calls: unharmed, and go on where they stood",
+            f"{died['n_unharmed_with_state']} of {died['n_unharmed']}",
+            "all",
+        ),
+        ("lost, and go on where they stood", f"{died['n_resumed_with_state']} of {died['n_lost']}", "all"),
+        ("until a new call is answered, s", f"{died['new_call_s']}", f"at most {goals['new_call_s']:g}"),
+        ("until the last lost call is answered, s", f"{died['all_back_s']}", ""),
+        (
+            f"all replicas are replaced during {update['n_live_calls']} calls: turns lost",
+            f"{update['n_lost']} of {update['n_turns']:,}",
+            f"{goals['n_lost_in_update']}",
+        ),
+        ("until all were replaced, s", f"{update['took_s']}", ""),
+        ("a turn meanwhile, p95, ms", f"{update['turn_p95_ms']}", ""),
+        ("the way to a stage apart and back, p50 (p95), ms", f"{apart['p50_ms']} ({apart['p95_ms']})", ""),
+    ]
+    title = f"Measured on {measured['date']}: {measured['machine']}"
+    return Table(title, ("what", "measured", "goal"), rows)
+
+
 def assumptions(given: Assumptions) -> Table:
     """Every figure that is not ours."""
     rows = [
