@@ -84,7 +84,7 @@ class Calls:
         self.keys = keys
         self.admission = admission or Admission(settings.max_sessions, "calls")
         self.metrics = metrics or Metrics()
-        self.states = states or MemoryStates()
+        self.states = MemoryStates() if states is None else states
         self._watchers = (self.metrics.watch_call, *watchers)
 
     @contextmanager

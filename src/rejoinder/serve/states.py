@@ -185,6 +185,19 @@ class Keeper:
             await _answered(self._states.keep(self._key, self._call, standing.to_json()), "kept")
 
 
+async def leave(states: States, name: str, text: str) -> None:
+    """Leave a text for a later request, which another server may answer."""
+    await _answered(states.keep(key_of(name, None), name, text), "kept")
+
+
+async def pick_up(states: States, name: str) -> str | None:
+    """What was left under a name, once."""
+    key = key_of(name, None)
+    if (text := await _answered(states.take(key, name), "taken up")) is not None:
+        await _answered(states.forget(key, name), "forgotten")
+    return text
+
+
 async def _answered(asked: Awaitable[Result], what: str) -> Result | None:
     """The answer, or None when there is none in time: wherever the states are kept, calls go on without it."""
     try:

@@ -20,7 +20,9 @@ from rejoinder.audio import SAMPLE_RATE, frames, from_mulaw, resample, to_mulaw
 from rejoinder.errors import SettingsError
 from rejoinder.events import Samples
 from rejoinder.serve.calls import Calls
+from rejoinder.serve.cluster.rooted import Rooted
 from rejoinder.serve.settings import Settings
+from rejoinder.serve.states import MemoryStates
 from rejoinder.serve.telephony.line import LineOptions
 from rejoinder.serve.telephony.twilio import router, signature
 from rejoinder.session import SessionOptions
@@ -148,6 +150,40 @@ async def test_keys_are_a_turn_that_can_hand_the_caller_over(stream: Stream, ser
     form = {"CallSid": "CA1", "CallStatus": "in-progress"}
     assert "<Dial>+15550100</Dial>" in (await posted(server, "/twilio/ended", form)).text
     assert "<Hangup/>" in (await posted(server, "/twilio/ended", form)).text
+
+
+async def test_another_replica_below_a_prefix_hands_the_caller_over() -> None:
+    """On a cluster Twilio's question of what is next is anyone's to answer."""
+    assistant, states, replicas = FakeAssistant(transferring_pipeline()), MemoryStates(), []
+    for _ in range(2):
+        app = FastAPI()
+        app.state.calls = calls = Calls(assistant, Settings(), states=states)
+        options = LineOptions(session=SessionOptions())
+        app.include_router(router(calls, token=TOKEN, transfer_to="+15550100", options=options))
+        replicas.append(app)
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        await Rooted(replicas[scope["type"] == "websocket"])(scope, receive, send)
+
+    cluster = FastAPI()
+    cluster.state.calls = calls
+    cluster.mount("/shop", either)
+    cluster.add_middleware(Signed)
+    with serving(cluster) as url:
+        place = url.removeprefix("http://")
+        twiml = (await posted(place, "/shop/twilio/voice", {"CallSid": "CA1"})).text
+        assert f'<Connect action="/shop/twilio/ended"><Stream url="wss://{place}/shop/twilio"/></Connect>' in twiml
+        async with asyncio.timeout(30), connect(f"ws://{place}/shop/twilio") as socket:
+            stream = Stream(socket)
+            await socket.send(start())
+            for key in "0#":
+                await stream.tell(event="dtmf", dtmf={"track": "inbound_track", "digit": key})
+            mark, _ = await stream.until("mark")
+            await stream.tell(event="mark", mark=mark["mark"])
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+        assert "<Dial>+15550100</Dial>" in (await posted(place, "/shop/twilio/ended", {"CallSid": "CA1"})).text
+    assistant.close()
 
 
 async def posted(server: str, path: str, form: dict[str, str], *, signed: str | None = None) -> httpx.Response:

@@ -2,6 +2,8 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_ROOT = "rejoinder.root"
+
 
 class Rooted:
     """Raw ASGI that takes the prefix off what comes in, and puts it before the places that are told of."""
@@ -26,7 +28,13 @@ class Rooted:
                 message = {**message, "headers": [_placed(name, value, root) for name, value in message["headers"]]}
             await send(message)
 
-        await self._app({**scope, "path": path, "raw_path": path.encode(), "root_path": ""}, receive, told)
+        inside = {**scope, "path": path, "raw_path": path.encode(), "root_path": "", _ROOT: root}
+        await self._app(inside, receive, told)
+
+
+def root_of(scope: Scope) -> str:
+    """The prefix that was taken off, for what must name whole addresses; empty at the root."""
+    return str(scope.get(_ROOT, ""))
 
 
 def _placed(name: bytes, value: bytes, root: str) -> tuple[bytes, bytes]:

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import parse_qsl
@@ -17,11 +16,14 @@ from xml.sax.saxutils import escape, quoteattr
 
 from fastapi import APIRouter, Request, Response, WebSocket
 from starlette.datastructures import URL
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
 from rejoinder.errors import SettingsError
 from rejoinder.serve.calls import Call, Calls
+from rejoinder.serve.cluster.rooted import root_of
 from rejoinder.serve.realtime.audio import Encoding
+from rejoinder.serve.states import leave, pick_up
 from rejoinder.serve.telephony.caller import Heard, Missed, Pressed
 from rejoinder.serve.telephony.line import TRANSFER, Line, LineOptions
 from rejoinder.serve.telephony.media_stream import Marked, MediaStream, Started, Stopped, StreamError
@@ -32,8 +34,8 @@ START_TIMEOUT_S = 10.0
 N_WAITING = 32
 """Messages that may wait to be sent: about three seconds of a reply, which Twilio takes as fast as they come."""
 
-MOST_ENDED = 1000
-"""Ended calls that are remembered until Twilio asks what is next."""
+ENDED = "twilio:"
+"""Before the id of a call that ended: what becomes of it, until Twilio asks, which another replica may answer."""
 
 LONGEST_FORM = 64 * 1024
 """Bytes of a webhook's form; Twilio's have about a thousand."""
@@ -79,6 +81,11 @@ def router(
     return routes
 
 
+def _told(connection: HTTPConnection) -> URL:
+    """The URL that Twilio was told, whatever prefix has been taken off it."""
+    return connection.url.replace(path=root_of(connection.scope) + connection.url.path)
+
+
 class _Door:
     """The webhook, the stream, and the webhook for when it has ended."""
 
@@ -87,27 +94,28 @@ class _Door:
         self._token = token
         self._transfer_to = transfer_to
         self._options = options
-        self._ended: OrderedDict[str, str] = OrderedDict()
 
     async def voice(self, request: Request) -> Response:
         """A call comes in: have Twilio connect it to the stream."""
         if await self._form(request) is None:
             return Response(status_code=403)
-        stream = quoteattr(f"wss://{request.url.netloc}/twilio")  # Twilio connects to no other scheme
-        return _twiml(f'<Connect action="/twilio/ended"><Stream url={stream}/></Connect>')
+        root = root_of(request.scope)
+        stream = quoteattr(f"wss://{request.url.netloc}{root}/twilio")  # Twilio connects to no other scheme
+        return _twiml(f"<Connect action={quoteattr(root + '/twilio/ended')}><Stream url={stream}/></Connect>")
 
     async def ended(self, request: Request) -> Response:
         """A stream is over: hand the caller to a person if they asked for one, and hang up otherwise."""
         form = await self._form(request)
         if form is None:
             return Response(status_code=403)
-        if self._ended.pop(form.get("CallSid", ""), None) == TRANSFER and self._transfer_to is not None:
+        reason = await pick_up(self._calls.states, ENDED + form.get("CallSid", ""))
+        if reason == TRANSFER and self._transfer_to is not None:
             return _twiml(f"<Dial>{escape(self._transfer_to)}</Dial>")
         return _twiml("<Hangup/>")
 
     async def stream(self, websocket: WebSocket) -> None:
         """Carry a call."""
-        if not is_signed(self._token, websocket.url, websocket.headers):
+        if not is_signed(self._token, _told(websocket), websocket.headers):
             await websocket.close()  # before it was accepted: a 403
             return
         await websocket.accept()
@@ -119,9 +127,8 @@ class _Door:
                 with suppress(WebSocketDisconnect, RuntimeError):
                     await websocket.close(1008, str(error)[:100])
                 return
-        self._ended[call_sid] = reason
-        if len(self._ended) > MOST_ENDED:
-            self._ended.popitem(last=False)
+        if reason == TRANSFER:
+            await leave(self._calls.states, ENDED + call_sid, reason)
         with suppress(WebSocketDisconnect, RuntimeError):  # whoever hung up first has closed it
             await websocket.close()
 
@@ -133,7 +140,7 @@ class _Door:
             if len(body) > LONGEST_FORM:
                 return None
         form = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-        return dict(form) if is_signed(self._token, request.url, request.headers, form) else None
+        return dict(form) if is_signed(self._token, _told(request), request.headers, form) else None
 
 
 class _Connection:
