@@ -96,7 +96,10 @@ async def _n_tasks() -> int:
 
 
 @pytest.fixture
-def server(running: Server) -> Iterator[Server]:
+async def server(running: Server) -> AsyncIterator[Server]:
+    async with asyncio.timeout(10):  # the server sees a moment later that the calls of the test before are over
+        while await running.sessions():
+            await asyncio.sleep(0.02)
     yield running
     running.recognizer.fail = FakeRecognizer.fail
     running.synthesizer.fail = False

@@ -195,7 +195,7 @@ def test_a_refused_microphone_is_explained_and_typing_still_works(playwright: "P
         seen = visit(opened, url)
         seen.press("Start talking")
         seen.until_state("The microphone is blocked")
-        assert seen.page.get_by_role("button", name="Try again").is_visible()
+        seen.page.get_by_role("button", name="Try again").wait_for()
         assert "Typing works" in seen.page.locator("#hint").inner_text()
         seen.type(QUESTION)
         seen.until_text(".reply", ANSWER)
@@ -353,7 +353,7 @@ def test_all_of_it_works_by_keyboard(silent: "Browser", url: str) -> None:
     assert all(outline != "none" or shadow != "none" for _, outline, shadow in order)
     seen.page.locator("#settings-open").focus()
     seen.page.keyboard.press("Enter")
-    assert seen.page.get_by_role("dialog", name="Settings").is_visible()
+    seen.page.get_by_role("dialog", name="Settings").wait_for()
     assert seen.page.get_by_label("Microphone", exact=True).locator("option").count() >= 1
     seen.page.keyboard.press("Escape")
     seen.page.locator("#talk").focus()
