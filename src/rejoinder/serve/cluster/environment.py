@@ -21,6 +21,8 @@ VARIABLES: Mapping[str, str] = {
 ALONE: Mapping[str, str] = {
     # How long a replica that is to end stays for what others still send it, by default half a minute.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+    # HAProxy's process is killed when it is not ready in time, by default five seconds, and then nothing starts.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
 }
 """More of them where all is on one machine."""
 
