@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rejoinder.serve.cluster.environment import prepare
+from rejoinder.serve.cluster.environment import free_port, prepare
 
 MEMORY = 80_000_000
 """Bytes of each node's object store; nothing large is in it."""
@@ -61,8 +60,6 @@ class Nodes:
 @contextmanager
 def nodes(n_workers: int) -> Iterator[Nodes]:
     """A cluster with so many nodes for one replica each, until the block ends."""
-    for name in ("METRICS", "STATS"):  # another cluster may run on this machine
-        os.environ[f"RAY_SERVE_HAPROXY_{name}_PORT"] = str(_free_port())
     with machines(n_workers) as found:
         from ray import serve
 
@@ -85,7 +82,7 @@ def machines(n_workers: int) -> Iterator[Nodes]:
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-        found = Nodes(cluster, _free_port())
+        found = Nodes(cluster, free_port())
         for _ in range(n_workers):
             found.add()
         yield found
@@ -94,9 +91,3 @@ def machines(n_workers: int) -> Iterator[Nodes]:
         cluster.shutdown()  # type: ignore[no-untyped-call]
         del os.environ["RAY_TMPDIR"]
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port

@@ -1,5 +1,6 @@
 """Has a running Ray cluster serve a config, by the REST API that `serve deploy` uses."""
 
+import http.client
 import json
 import os
 import time
@@ -18,6 +19,9 @@ WAIT_S = 120.0
 """How long to watch: an update is over only when the last call of an old replica is."""
 
 STEP_S = 1.0
+
+FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
+"""Statuses of an application from which it does not recover by waiting."""
 
 
 def deploy(config: Mapping[str, Any], address: str, *, told: Callable[[str, str], None]) -> None:
@@ -39,8 +43,8 @@ def deploy(config: Mapping[str, Any], address: str, *, told: Callable[[str, str]
             if shown.get(name) != status:
                 told(name, status)
             shown[name] = status
-            if status in ("DEPLOY_FAILED", "UNHEALTHY"):
-                raise SettingsError(f"{name}: {status.lower()}: {_first_lines(one.get('message', ''))}")
+            if status in FAILED:
+                raise SettingsError(f"{name}: {status.lower()}: {last_words(one.get('message', ''))}")
         if all(shown[name] == "RUNNING" for name in names):
             return
     for name in names:
@@ -50,27 +54,27 @@ def deploy(config: Mapping[str, Any], address: str, *, told: Callable[[str, str]
 
 def _ask(address: str, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What runs; with a config, have it run."""
-    request = urllib.request.Request(
-        address.rstrip("/") + PATH,
-        data=None if config is None else json.dumps(config).encode(),
-        headers={"content-type": "application/json", "accept": "application/json", **_authorization()},
-        method="GET" if config is None else "PUT",
-    )
     try:
+        request = urllib.request.Request(
+            address.rstrip("/") + PATH,
+            data=None if config is None else json.dumps(config).encode(),
+            headers={"content-type": "application/json", "accept": "application/json", **_authorization()},
+            method="GET" if config is None else "PUT",
+        )
         with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
+        found: dict[str, Any] = json.loads(text) if config is None and text else {}
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             raise SettingsError(
                 f"{address}: the cluster wants its token: copy ~/.ray/auth_token from its head to this machine, or set "
                 "RAY_AUTH_TOKEN"
             ) from error
-        raise SettingsError(f"{address}: {_first_lines(error.read().decode(errors='replace'))}") from error
-    except (OSError, ValueError) as error:
+        raise SettingsError(f"{address}: {last_words(error.read().decode(errors='replace'))}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:  # the last where something else listens
         raise SettingsError(
             f"{address}: there is no Ray cluster's dashboard; docs/cluster.md says how a cluster is started"
         ) from error
-    found: dict[str, Any] = json.loads(text) if config is None and text else {}
     return found
 
 
@@ -83,5 +87,6 @@ def _authorization() -> dict[str, str]:
     return {"authorization": f"Bearer {token.strip()}"} if token.strip() else {}
 
 
-def _first_lines(text: str) -> str:
+def last_words(text: str) -> str:
+    """The end of what Ray says, where the reason stands."""
     return " ".join(text.split())[-500:]

@@ -1,6 +1,7 @@
 """How Ray is to be started for calls: variables of every process of a cluster, those of `ray start` first of all."""
 
 import os
+import socket
 from collections.abc import Mapping
 
 from rejoinder.serve.settings import Settings
@@ -29,5 +30,15 @@ ALONE: Mapping[str, str] = {
 
 def prepare(*, alone: bool = False) -> None:
     """Set them for what this process starts, before Ray is imported; those that are set already stay."""
-    for name, value in {**VARIABLES, **(ALONE if alone else {})}.items():
+    variables = {**VARIABLES, **(ALONE if alone else {})}
+    if alone:  # another cluster may run on this machine
+        variables |= {f"RAY_SERVE_HAPROXY_{name}_PORT": str(free_port()) for name in ("METRICS", "STATS")}
+    for name, value in variables.items():
         os.environ.setdefault(name, value)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
