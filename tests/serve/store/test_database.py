@@ -1,17 +1,20 @@
 """What goes in comes out, in SQLite and in a real PostgreSQL; and what is forgotten is gone."""
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from rejoinder.errors import SettingsError
 from rejoinder.serve.store.database import Store, may_pass, reason
+from rejoinder.serve.store.tables import VERSION, SchemaRow, Table
 from rejoinder.serve.store.turns import Correction, Verdict
 from tests.serve.store.turns import AT, TURN, turn
 
@@ -64,6 +67,25 @@ def test_it_can_be_opened_again(url: str) -> None:
     again = Store.open(url)
     assert len(again.latest()) == 1
     again.close()
+
+
+def test_servers_that_open_an_empty_database_at_the_same_time_all_do(postgres_url: str) -> None:
+    n_servers = 8
+    ready = threading.Barrier(n_servers)
+
+    def open_it(_: int) -> Store:
+        ready.wait()
+        return Store.open(postgres_url)
+
+    for _ in range(5):
+        with ThreadPoolExecutor(n_servers) as pool:
+            for store in pool.map(open_it, range(n_servers)):
+                store.close()
+        engine = create_engine(postgres_url.replace("postgresql://", "postgresql+pg8000://"))
+        with engine.connect() as connection:
+            assert list(connection.scalars(select(SchemaRow.version))) == [VERSION]
+        Table.metadata.drop_all(engine)
+        engine.dispose()
 
 
 def test_another_version_is_refused(url: str) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, create_engine, delete, event, exists, inspect, select
+from sqlalchemy import ColumnElement, Engine, create_engine, delete, event, exists, insert, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, joinedload
@@ -197,12 +197,15 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
 
 def _make_tables(engine: Engine, where: URL) -> None:
     """Make the tables in an empty database; raises `SettingsError` where it holds those of another version."""
-    there = set(inspect(engine).get_table_names())
-    if SchemaRow.__tablename__ not in there:
-        Table.metadata.create_all(engine)
-        with Session(engine) as session, session.begin():
-            session.add(SchemaRow(version=VERSION))
-        return
+    if not _has_tables(engine):
+        try:
+            with engine.begin() as connection:  # the version with them: who sees the tables sees it
+                Table.metadata.create_all(connection)
+                connection.execute(insert(SchemaRow).values(version=VERSION))
+            return
+        except DBAPIError:
+            if not _has_tables(engine):  # otherwise another server was faster
+                raise
     with Session(engine) as session:
         version = session.scalar(select(SchemaRow.version))
     if version != VERSION:
@@ -210,6 +213,10 @@ def _make_tables(engine: Engine, where: URL) -> None:
             f"store: {_shown(where)} is of version {version}, and this Rejoinder writes version {VERSION}; keep it for "
             "the Rejoinder that wrote it, and begin another one: --store sqlite:///calls-new.db"
         )
+
+
+def _has_tables(engine: Engine) -> bool:
+    return inspect(engine).has_table(SchemaRow.__tablename__)
 
 
 def _columns(turn: Turn) -> dict[str, Any]:
