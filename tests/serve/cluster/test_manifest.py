@@ -10,7 +10,7 @@ from rejoinder.serve.cluster.manifest import as_yaml, ray_service, serve_config
 from rejoinder.serve.cluster.plan import Plan, Scale
 from rejoinder.serve.settings import Settings
 
-SETTINGS = Settings(max_sessions=16)
+SETTINGS = Settings(host="0.0.0.0", keys=Path("/domains/keys.txt"), max_sessions=16)
 PLAN = Plan(domain=Path("/domains/cafe"), settings=SETTINGS, models="1f3a9c")
 SCALE = Scale(min_replicas=2, max_replicas=8, cpus=2, gpus=0.25)
 
@@ -47,13 +47,51 @@ def test_a_ray_service_has_what_the_resource_definition_asks_for() -> None:
     cluster = service["spec"]["rayClusterConfig"]
     assert set(cluster) == {"rayVersion", "enableInTreeAutoscaling", "headGroupSpec", "workerGroupSpecs"}
     (workers,) = cluster["workerGroupSpecs"]
-    assert workers["minReplicas"] == workers["replicas"] == 2
-    assert workers["maxReplicas"] >= 8
+    assert workers["minReplicas"] == workers["replicas"] == 1  # four replicas share its GPU
+    assert workers["maxReplicas"] == 4  # while it is updated there are 16
     for group in (cluster["headGroupSpec"], workers):
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
         (container,) = group["template"]["spec"]["containers"]
         assert {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"} in container["env"]
         assert all(isinstance(one["value"], str) for one in container["env"])
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "n_pods", "has"),
+    [
+        (2, 0, (3, 6), {"cpu": "2", "memory": "2Gi"}),
+        (0.5, 0.4, (2, 3), {"cpu": "1", "memory": "4Gi", "nvidia.com/gpu": "1"}),
+        (1, 2, (3, 6), {"cpu": "1", "memory": "2Gi", "nvidia.com/gpu": "2"}),
+    ],
+)
+def test_a_pod_has_what_its_replicas_take(
+    cpus: float, gpus: float, n_pods: tuple[int, int], has: dict[str, str]
+) -> None:
+    scale = Scale(min_replicas=3, max_replicas=3, cpus=cpus, gpus=gpus)
+    config = serve_config({"cafe": PLAN}, scale, SETTINGS)
+    service = ray_service(config, scale, name="cafe", image="image")
+    (workers,) = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    (container,) = workers["template"]["spec"]["containers"]
+    assert container["resources"] == {"requests": has, "limits": has}
+    assert (workers["replicas"], workers["maxReplicas"]) == n_pods
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        (PLAN.model_copy(update={"domain": Path("/home/me/cafe")}), "domain: /home/me/cafe"),
+        (PLAN.model_copy(update={"settings": Settings(keys=Path("/etc/keys.txt"))}), "keys: /etc/keys.txt"),
+    ],
+)
+def test_files_that_pods_would_not_find_are_named(plan: Plan, says: str) -> None:
+    config = serve_config({"cafe": plan}, SCALE, SETTINGS)
+    with pytest.raises(SettingsError, match=says):
+        ray_service(config, SCALE, name="cafe", image="image")
+
+
+def test_pods_that_nobody_could_call_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"host: 127\.0\.0\.1"):
+        ray_service(serve_config({"cafe": PLAN}, SCALE, Settings()), SCALE, name="cafe", image="image")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +102,7 @@ def test_a_ray_service_has_what_the_resource_definition_asks_for() -> None:
         (Settings(tls_certificate=Path("chain.pem")), Scale(), "tls_certificate"),
         (Settings(max_sessions=4), Scale(), "calls_per_replica"),
         (Settings(), Scale(min_replicas=3), "max_replicas"),
+        (Settings(), Scale(gpus=1.5), "gpus"),
     ],
 )
 def test_what_does_not_go_on_a_cluster_is_refused(settings: Settings, scale: Scale, says: str) -> None:

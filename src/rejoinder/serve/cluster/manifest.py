@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from math import ceil
+from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
@@ -10,7 +12,7 @@ import yaml
 from rejoinder.errors import SettingsError
 from rejoinder.serve.cluster.environment import VARIABLES
 from rejoinder.serve.cluster.plan import DEPLOYMENT, Plan, Scale
-from rejoinder.serve.settings import Settings
+from rejoinder.serve.settings import LOOPBACK, Settings
 
 IMPORT_PATH = "rejoinder.serve.cluster.application:build"
 
@@ -53,17 +55,21 @@ def prefixes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def ray_service(config: Mapping[str, Any], scale: Scale, *, name: str, image: str) -> dict[str, Any]:
-    """A RayService (ray.io/v1) that runs a Serve config: a head without replicas, and a pod for each replica.
+    """A RayService (ray.io/v1) that runs a Serve config: a head without replicas, and pods for them.
 
-    Raises `SettingsError` when the name is none that Kubernetes takes.
+    A pod has one replica, or as many as share a GPU. Raises `SettingsError` when the name is none that Kubernetes
+    takes, nobody outside a pod could reach its port, or the pods would not find a file.
     """
     if not re.fullmatch(r"[a-z]([a-z0-9-]{0,40}[a-z0-9])?", name):
         raise SettingsError(f"the name '{name}' must be of small letters, digits and hyphens, as Kubernetes has names")
+    _check_reachable(config)
     n_domains = len(config["applications"])
     port = config["http_options"]["port"]
-    replica = {"cpu": f"{scale.cpus:g}", "memory": f"{REPLICA_MEMORY_GB}Gi"}
+    n_together = int(1 / scale.gpus) if 0 < scale.gpus < 1 else 1
+    pod = {"cpu": f"{n_together * scale.cpus:g}", "memory": f"{n_together * REPLICA_MEMORY_GB}Gi"}
     if scale.gpus:
-        replica["nvidia.com/gpu"] = "1"
+        pod["nvidia.com/gpu"] = f"{max(1.0, scale.gpus):g}"
+    n_least, n_most = (ceil(n_domains * n / n_together) for n in (scale.min_replicas, _most_replicas(scale)))
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",
@@ -80,11 +86,11 @@ def ray_service(config: Mapping[str, Any], scale: Scale, *, name: str, image: st
                 "workerGroupSpecs": [
                     {
                         "groupName": "replicas",
-                        "replicas": n_domains * scale.min_replicas,
-                        "minReplicas": n_domains * scale.min_replicas,
-                        "maxReplicas": n_domains * _most_pods(scale),
+                        "replicas": n_least,
+                        "minReplicas": n_least,
+                        "maxReplicas": n_most,
                         "rayStartParams": {},
-                        "template": _pod("ray-worker", image, replica, {"serve": port}),
+                        "template": _pod("ray-worker", image, pod, {"serve": port}),
                     }
                 ],
             },
@@ -92,8 +98,21 @@ def ray_service(config: Mapping[str, Any], scale: Scale, *, name: str, image: st
     }
 
 
-def _most_pods(scale: Scale) -> int:
-    """Pods of one domain while it is updated: the replicas that go, with their last calls, and those that come."""
+def _check_reachable(config: Mapping[str, Any]) -> None:
+    """Raise `SettingsError` for what is on this machine only."""
+    host = config["http_options"]["host"]
+    if host in LOOPBACK:
+        raise SettingsError(f"host: {host} is reached from within a pod only; set it to 0.0.0.0, with keys")
+    for one in config["applications"]:
+        given = one["args"]
+        files = {name: given.get("settings", {}).get(name) for name in ("keys", "twilio_token")}
+        for name, file in {"domain": given["domain"], **files}.items():
+            if file is not None and not PurePosixPath(file).is_relative_to(DOMAINS):
+                raise SettingsError(f"{name}: {file}: pods see no files but those below {DOMAINS}")
+
+
+def _most_replicas(scale: Scale) -> int:
+    """Replicas of one domain while it is updated: those that go, with their last calls, and those that come."""
     return 2 * scale.max_replicas
 
 

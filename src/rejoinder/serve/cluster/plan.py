@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rejoinder.build import Stage, promoted_id
+from rejoinder.build import FOLDER, Stage, promoted_id
 from rejoinder.errors import SettingsError
 from rejoinder.serve.settings import Count, Positive, Settings
 
@@ -21,6 +21,9 @@ UPSCALE_S, DOWNSCALE_S = 5.0, 300.0
 """How long there are more, or fewer, calls than wanted until replicas are added, or taken away."""
 
 HEALTH_PERIOD_S, HEALTH_TIMEOUT_S = 10.0, 30.0
+
+TEXTS = (".yaml", ".yml", ".md", ".txt", ".py", ".jsonl")
+"""Files of a domain that its assistant reads; corrections are in the last kind."""
 
 OWN_PORTS = ("wyoming_port", "riva_port", "sip_port")
 """Settings of doors that replicas cannot share."""
@@ -86,6 +89,8 @@ class Scale(BaseModel):
                 f"calls_per_replica: {self.calls_per_replica:g} is above max_sessions, {settings.max_sessions}, "
                 "which is what a replica takes at most: no replica would ever be added"
             )
+        if self.gpus > 1 and not self.gpus.is_integer():
+            raise SettingsError(f"gpus: {self.gpus:g}: a replica has a part of one, or whole ones")
 
     def options(self, settings: Settings) -> dict[str, Any]:
         """The options of the Serve deployment. A live WebSocket counts as a request that is under way."""
@@ -115,6 +120,10 @@ class Scale(BaseModel):
 def models_of(domain: Path) -> str:
     """Tells one set of promoted models of a domain, and one state of its files, from another."""
     promoted = {stage.value: promoted_id(domain, stage) for stage in Stage}
-    texts = sorted(path for path in domain.rglob("*") if path.is_file() and path.suffix in (".yaml", ".md", ".py"))
-    content = [hashlib.sha256(path.read_bytes()).hexdigest() for path in texts]
+    names = sorted(path.relative_to(domain) for path in domain.rglob("*") if path.is_file() and path.suffix in TEXTS)
+    content = [
+        (str(name), hashlib.sha256((domain / name).read_bytes()).hexdigest())
+        for name in names
+        if name.parts[0] != FOLDER or len(name.parts) == 2  # what a stage has there counts when it is promoted
+    ]
     return hashlib.sha256(json.dumps([promoted, content]).encode()).hexdigest()[:12]
