@@ -1,6 +1,7 @@
 """The Serve application of one domain: whole assistants as replicas, each with the app of `serve.app`."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,8 @@ class Replica:
         self._states = await asyncio.to_thread(SharedStates.open, serve.get_replica_context().app_name)
         self._secrets = await self._states.secrets()
         self._assistant = await asyncio.to_thread(load, plan)
+        gc.collect()
+        gc.freeze()  # as in `serve.app.serve`
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """What Serve runs; it closes the assistant when the replica ends."""
