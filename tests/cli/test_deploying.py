@@ -25,6 +25,7 @@ def test_a_config_for_serve_is_written(shop: Path, tmp_path: Path) -> None:
     assert (one["name"], one["route_prefix"]) == ("shop", "/")
     assert one["args"]["domain"] == str(shop)
     assert one["args"]["n_threads"] == 2
+    assert config.stat().st_mode & 0o077 == 0  # it may hold the password of a database
     (options,) = one["deployments"]
     assert options["autoscaling_config"]["max_replicas"] == 8
     assert options["graceful_shutdown_timeout_s"] == 60
@@ -54,6 +55,10 @@ def test_what_is_missing_or_wrong_is_said(shop: Path, tmp_path: Path) -> None:
     assert "no Ray cluster's dashboard" in run("deploy", shop, "--address", "http://127.0.0.1:1").output
     assert "domain.yaml" in run("deploy", tmp_path, "--config-out", to).output
     assert not to.exists()
+    assert (
+        "nowhere/out.yaml cannot be written"
+        in run("deploy", shop, "--config-out", tmp_path / "nowhere/out.yaml").output
+    )
 
 
 def reachable(folder: Path) -> Path:

@@ -89,13 +89,13 @@ def deploy(
         raise SettingsError("two domains are in folders of the same name, which is the path that they are served at")
     made = manifest.serve_config(plans, scale, settings)
     if config_out is not None:
-        config_out.write_text(manifest.as_yaml(made), encoding="utf-8")
+        _write(config_out, manifest.as_yaml(made))
         click.echo(f"Written. Type: serve deploy {config_out}")
     if kuberay is not None:
         if image is None:
             raise click.UsageError("which image? Add: --image NAME", ctx)
         service = manifest.ray_service(made, scale, name=next(iter(plans)), image=image)
-        kuberay.write_text(manifest.as_yaml(service), encoding="utf-8")
+        _write(kuberay, manifest.as_yaml(service))
         click.echo(f"Written. Type: kubectl apply -f {kuberay}")
     if config_out is None and kuberay is None:
         deploy_config(made, address, told=lambda name, status: click.echo(f"{name}: {status.lower()}"))
@@ -110,6 +110,15 @@ def serve_on_ray(ctx: click.Context, folder: Path, settings: "Settings", scaling
     scale = _scale(scaling)
     plan = _plan(folder, settings, scale, settings_of(ctx).device)
     serve(plan, scale, settings, listening=lambda url: click.echo(f"Serving {plan.domain.name} on {url}"))
+
+
+def _write(file: Path, text: str) -> None:
+    """For its owner's eyes: the settings may hold the password of a database."""
+    try:
+        file.touch(mode=0o600)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be written ({error.strerror})") from error
 
 
 def _scale(given: Mapping[str, Any]) -> "Scale":
