@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -393,24 +394,33 @@ async def test_a_stage_that_hangs_is_given_up() -> None:
 
 
 async def test_slow_models_do_not_block_the_event_loop() -> None:
-    pipeline = fake_pipeline(recognizer=FakeRecognizer(delay_s=0.3), synthesizer=FakeSynthesizer(delay_s=0.3))
-    n_ticks = 0
+    ticked, went_on = threading.Event(), list[str]()
+
+    def wait_for_the_loop(model: str) -> bool:
+        ticked.clear()
+        if ticked.wait(10):
+            went_on.append(model)
+        return False
+
+    class Waiting(FakeSynthesizer):
+        def synthesize(self, text: str) -> Iterator[Samples]:
+            wait_for_the_loop("voice")
+            yield from super().synthesize(text)
 
     async def tick() -> None:
-        nonlocal n_ticks
         while True:
             await asyncio.sleep(0.005)
-            n_ticks += 1
+            ticked.set()
 
-    async with a_session(pipeline, SessionOptions()) as session:
+    recognizer = FakeRecognizer(fail=lambda _: wait_for_the_loop("recognizer"))
+    async with a_session(fake_pipeline(recognizer=recognizer, synthesizer=Waiting()), SessionOptions()) as session:
         ticking = asyncio.create_task(tick())
         await session.feed(np.concatenate([speak("a large latte"), silence(2)]))
-        n_ticks = 0
         await session.settle()
         events = await drained(session)
         ticking.cancel()
     assert of(ReplyAudio, events)
-    assert n_ticks > 30  # over half a second of model time went by
+    assert set(went_on) == {"recognizer", "voice"}
 
 
 async def test_a_reply_waits_for_a_transport_that_does_not_take_it() -> None:

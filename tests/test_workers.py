@@ -26,6 +26,17 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+class Gate:
+    """Work that waits; `busy` tells that there is some, before it has begun."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def wait(self) -> None:
+        self.begun.set()
+        self.go.wait()
+
+
 async def test_no_more_than_their_number_run_at_once_and_one_fewer_of_what_can_wait(workers: Workers) -> None:
     n_now = n_most = 0
 
@@ -53,9 +64,10 @@ async def test_busy_means_now_or_lately(workers: Workers) -> None:
 
 
 async def test_steps_come_as_they_are_made_and_no_other_work_in_between() -> None:
-    workers, order = Workers(1), list[str]()
+    workers, order, begun = Workers(1), list[str](), threading.Event()
 
     def steps() -> Iterator[str]:
+        begun.set()
         for name in "abc":
             time.sleep(0.02)
             order.append(name)
@@ -66,7 +78,7 @@ async def test_steps_come_as_they_are_made_and_no_other_work_in_between() -> Non
         return True
 
     running = asyncio.create_task(workers.run_steps(steps(), take, timeout_s=5, wanted_in_s=0.5))
-    await until(lambda: workers.busy)
+    await until(begun.is_set)
     other = asyncio.create_task(workers.run(lambda: order.append("other"), timeout_s=5, wanted_in_s=-9))
     await asyncio.gather(running, other)
     workers.close()
@@ -111,16 +123,16 @@ async def test_a_step_that_fails_is_the_callers_error_after_what_was_found(worke
 
 
 async def test_what_is_wanted_soonest_goes_first() -> None:
-    workers, go, ran = Workers(1), threading.Event(), list[float]()
-    first = asyncio.create_task(workers.run(go.wait, timeout_s=5))
-    await until(lambda: workers.busy)
+    workers, gate, ran = Workers(1), Gate(), list[float]()
+    first = asyncio.create_task(workers.run(gate.wait, timeout_s=5))
+    await until(gate.begun.is_set)
 
     async def one(wanted_in_s: float) -> None:
         await workers.run(lambda: ran.append(wanted_in_s), timeout_s=5, wanted_in_s=wanted_in_s)
 
     others = [asyncio.create_task(one(wanted_in_s)) for wanted_in_s in (9.0, 0.0, 3.0, 0.3)]
     await asyncio.sleep(0)
-    go.set()
+    gate.go.set()
     await asyncio.gather(first, *others)
     workers.close()
     assert ran == [0.0, 0.3, 3.0, 9.0]
@@ -137,12 +149,12 @@ async def test_what_can_wait_does_so_beside_others_that_can_and_is_done_in_the_e
 
 
 async def test_a_call_that_was_given_up_before_it_began_never_runs() -> None:
-    workers, go, ran = Workers(1), threading.Event(), list[str]()
-    first = asyncio.create_task(workers.run(go.wait, timeout_s=5))
-    await until(lambda: workers.busy)
+    workers, gate, ran = Workers(1), Gate(), list[str]()
+    first = asyncio.create_task(workers.run(gate.wait, timeout_s=5))
+    await until(gate.begun.is_set)
     with pytest.raises(TimeoutError):
         await workers.run(lambda: ran.append("late"), timeout_s=0.02)
-    go.set()
+    gate.go.set()
     await first
     await workers.run(lambda: ran.append("next"), timeout_s=5)
     workers.close()
@@ -153,7 +165,7 @@ async def test_hung_calls_lose_their_threads_but_nobody_elses(
     workers: Workers, caplog: pytest.LogCaptureFixture
 ) -> None:
     go = threading.Event()
-    hanging = [asyncio.create_task(workers.run(go.wait, timeout_s=0.05, wanted_in_s=0)) for _ in range(4)]
+    hanging = [asyncio.create_task(workers.run(go.wait, timeout_s=0.5, wanted_in_s=0)) for _ in range(4)]
     assert [type(error) for error in await asyncio.gather(*hanging, return_exceptions=True)] == [TimeoutError] * 4
     assert await workers.run(lambda: "answered", timeout_s=5) == "answered"
     assert caplog.messages.count("a call hangs: its thread is replaced") >= 2
@@ -181,12 +193,12 @@ asyncio.run(main())
 
 
 async def test_the_thread_of_a_hung_call_is_replaced_even_when_its_caller_is_gone() -> None:
-    workers, go = Workers(1), threading.Event()
-    hanging = asyncio.create_task(workers.run(go.wait, timeout_s=0.05))
-    await until(lambda: workers.busy)
+    workers, gate = Workers(1), Gate()
+    hanging = asyncio.create_task(workers.run(gate.wait, timeout_s=0.05))
+    await until(gate.begun.is_set)
     hanging.cancel()
     assert await workers.run(lambda: "answered", timeout_s=5) == "answered"
-    go.set()
+    gate.go.set()
     workers.close()
 
 
@@ -201,18 +213,18 @@ async def test_an_error_is_the_callers_and_the_thread_goes_on(workers: Workers) 
 
 
 async def test_closing_drops_what_has_not_begun() -> None:
-    workers, go = Workers(1), threading.Event()
-    first = asyncio.create_task(workers.run(go.wait, timeout_s=5))
-    await until(lambda: workers.busy)
-    second = asyncio.create_task(workers.run(go.wait, timeout_s=5))
+    workers, gate = Workers(1), Gate()
+    first = asyncio.create_task(workers.run(gate.wait, timeout_s=5))
+    await until(gate.begun.is_set)
+    second = asyncio.create_task(workers.run(gate.wait, timeout_s=5))
     await asyncio.sleep(0)
     workers.close()
-    go.set()
+    gate.go.set()
     await first
     with pytest.raises(asyncio.CancelledError):
         await second
     with pytest.raises(RuntimeError, match="closed"):
-        await workers.run(go.wait, timeout_s=5)
+        await workers.run(gate.wait, timeout_s=5)
 
 
 async def test_audio_at_its_pace_or_a_little_early_waits_for_nothing() -> None:

@@ -149,6 +149,7 @@ class TestGoingOn:
         assert len({turn.key for turn in turns}) == len(turns) == len(lines)
         assert [turn.reply for turn in turns].count("kept") == 2
 
+    @pytest.mark.timeout(600)  # the models are loaded three times, at the pace of a busy machine
     def test_after_ctrl_c_and_after_it_was_killed(self, shop: Domain, tmp_path: Path) -> None:
         out = tmp_path / "run"
         command = [
@@ -166,8 +167,7 @@ class TestGoingOn:
         def stopped(by: signal.Signals, after: int) -> tuple[int, str]:
             """Stop it when it has written so many turns; how it ended, and what it said."""
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            until = time.monotonic() + 90
-            while len(list(records.read(out, records.TURNS, Turn))) < after and time.monotonic() < until:
+            while len(list(records.read(out, records.TURNS, Turn))) < after and process.poll() is None:
                 time.sleep(0.02)
             process.send_signal(by)
             _, said = process.communicate()

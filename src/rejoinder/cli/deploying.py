@@ -114,11 +114,8 @@ def serve_on_ray(ctx: click.Context, folder: Path, settings: "Settings", scaling
 
 def _write(file: Path, text: str) -> None:
     """For its owner's eyes: the settings may hold the password of a database."""
-    try:
-        file.touch(mode=0o600)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be written ({error.strerror})") from error
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
 
 
 def _scale(given: Mapping[str, Any]) -> "Scale":
