@@ -25,7 +25,7 @@ from rejoinder.serve.settings import Settings
 
 CAFE = Path(__file__).parents[3] / "examples" / "cafe"
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @contextmanager

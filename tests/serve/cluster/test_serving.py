@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
 from rejoinder.assistant import Assistant
@@ -26,7 +26,7 @@ PLAN = Plan(domain=Path("cafe"), settings=Settings(requests_per_minute=100_000))
 SCALE = Scale(min_replicas=2, max_replicas=2)
 QUESTION = "when are you open"
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]  # Ray's own warnings
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]  # Ray's own warnings
 
 
 def fake(plan: Plan) -> Assistant:  # noqa: ARG001
@@ -42,17 +42,17 @@ def cluster() -> Iterator[Nodes]:
         yield cluster
 
 
-def serve(plan: Plan, *, waits: bool = True) -> None:
+def serve(plan: Plan, *, name: str = "cafe", scale: Scale = SCALE, waits: bool = True) -> None:
     from ray import serve
 
     from rejoinder.serve.cluster.application import application
 
-    target = serve.RunTarget(application(plan, SCALE, load=fake), name="cafe", route_prefix="/cafe")
+    target = serve.RunTarget(application(plan, scale, load=fake), name=name, route_prefix=f"/{name}")
     serve.run_many([target], wait_for_applications_running=waits)
 
 
-def url_of(cluster: Nodes) -> str:
-    return f"http://127.0.0.1:{cluster.port}/cafe"
+def url_of(cluster: Nodes, name: str = "cafe") -> str:
+    return f"http://127.0.0.1:{cluster.port}/{name}"
 
 
 def test_the_app_is_served_below_its_prefix(cluster: Nodes) -> None:
@@ -130,6 +130,35 @@ def test_no_call_is_cut_and_no_turn_lost_when_all_replicas_are_replaced(cluster:
             caller.join()
     assert not lost
     assert len(answered) > n_before
+
+
+def test_another_domain_that_is_full_refuses_a_call_at_once_and_answers_all_else(cluster: Nodes) -> None:
+    cluster.add()
+    settings = Settings(requests_per_minute=100_000, max_sessions=1)
+    scale = Scale(cpus=0.3, calls_per_replica=1)
+    serve(PLAN.model_copy(update={"settings": settings}), name="bank", scale=scale)
+    cluster.wait_for("bank", 1)
+    url = url_of(cluster, "bank")
+    with page(url, greet=False) as caller:
+        caller.until("welcome")
+        with pytest.raises(InvalidStatus) as refused, page(url):
+            pass
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.headers["Retry-After"]
+        assert httpx.get(f"{url}/readyz").json() == {"status": "full"}
+        assert httpx.get(f"{url_of(cluster)}/readyz").json() == {"status": "ready"}
+
+
+def test_more_calls_bring_more_replicas(cluster: Nodes) -> None:
+    cluster.add()
+    serve(PLAN, name="shop", scale=Scale(cpus=0.3, max_replicas=2, calls_per_replica=2))
+    cluster.wait_for("shop", 1)
+    with ExitStack() as opened:
+        callers = [opened.enter_context(page(url_of(cluster, "shop"), greet=False)) for _ in range(4)]
+        cluster.wait_for("shop", 2)
+        for caller in callers:
+            caller.send("text", text=QUESTION)
+            caller.until("reply_done")
 
 
 def _confirmed(url: str, token: str) -> str:

@@ -46,7 +46,7 @@ class Page:
     def until(self, kind: str) -> Message:
         """Take what comes up to the next message of this type."""
         while True:
-            received = self.socket.recv(10)
+            received = self.socket.recv(60)
             if isinstance(received, bytes):
                 (reply,) = struct.unpack_from("<I", received)
                 self.audio.setdefault(reply, []).append(np.frombuffer(received, "<i2", offset=4))
@@ -65,7 +65,9 @@ class Page:
 def page(url: str, *, key: str | None = None, **hello: Any) -> Iterator[Page]:
     """A page that has said hello."""
     offered: Any = ["rejoinder", *([f"openai-insecure-api-key.{key}"] if key else [])]
-    with connect(url.replace("http", "ws", 1) + "/talk", subprotocols=offered, close_timeout=1) as socket:
+    address = url.replace("http", "ws", 1) + "/talk"
+    # Browsers send no pings, and what is late on a busy machine is not lost.
+    with connect(address, subprotocols=offered, close_timeout=1, ping_interval=None) as socket:
         opened = Page(socket)
         opened.send("hello", **hello)
         yield opened

@@ -20,6 +20,9 @@ SURGE_PERCENT = 25
 UPSCALE_S, DOWNSCALE_S = 5.0, 300.0
 """How long there are more, or fewer, calls than wanted until replicas are added, or taken away."""
 
+N_QUICK = 64
+"""Requests beside the calls and those that are worked on: for files, metrics and health, and those that are refused."""
+
 HEALTH_PERIOD_S, HEALTH_TIMEOUT_S = 10.0, 30.0
 
 TEXTS = (".yaml", ".yml", ".md", ".txt", ".py", ".jsonl")
@@ -104,9 +107,8 @@ class Scale(BaseModel):
         }
         return {
             **({"autoscaling_config": autoscaling} if several else {"num_replicas": self.min_replicas}),
-            # No more than the app lets in: a call too many waits for room, and is refused where as many wait already.
-            "max_ongoing_requests": settings.max_sessions,
-            "max_queued_requests": settings.max_sessions,
+            # More than the app lets in, which says so at once: what Serve holds back waits until a call is over.
+            "max_ongoing_requests": settings.max_sessions + settings.max_requests + N_QUICK,
             "graceful_shutdown_timeout_s": self.drain_s,
             "graceful_shutdown_wait_loop_s": 1.0,
             "max_surge_percent": SURGE_PERCENT,
