@@ -19,9 +19,12 @@ from rejoinder.adapt.voice.recordings import Clip
 from rejoinder.adapt.voice.sound import Sound
 from rejoinder.adapt.voice.source_filter import SourceFilterDecoder
 from rejoinder.adapt.voice.training import (
+    N_EDGE,
+    N_FRAMES,
     Lesson,
     SpeakerTraining,
     VoiceRecipe,
+    crops,
     learn_decoder,
     learn_rhythm,
     learn_sound,
@@ -72,6 +75,17 @@ def a_beginner(donor: Donor) -> VoiceModel:
 
 def lessons_of(donor: Donor, clips: Sequence[Clip]) -> list[Lesson]:
     return lessons(donor.model, clips, [Sound.of(clip.samples) for clip in clips])
+
+
+def test_the_edges_of_a_crop_are_compared_only_where_the_utterance_ends(clips: Sequence[Clip]) -> None:
+    sound = Sound.of(clips[0].samples)
+    last = sound.n_frames - N_FRAMES
+    batch = crops([sound] * 3, [0, last // 2, last])
+    compared = batch["compared"]
+    assert batch["samples"].shape == (3, N_FRAMES * HOP)
+    assert compared[:, N_EDGE:-N_EDGE].all()
+    assert compared[:, 0].tolist() == [True, False, False]
+    assert compared[:, -1].tolist() == [False, False, True]
 
 
 def test_the_sound_changes_with_its_loss_and_nothing_else(donor: Donor, clips: Sequence[Clip], tmp_path: Path) -> None:

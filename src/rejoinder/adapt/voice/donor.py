@@ -26,7 +26,7 @@ from rejoinder.tts.ipa import Alphabet
 from rejoinder.tts.phonemizer import Phonemizer
 from rejoinder.tts.vits import read_config, voice_file
 
-VERSION = 3
+VERSION = 4
 """To be raised when the way decoders are learnt changes: those in the cache are then learnt anew."""
 
 

@@ -32,7 +32,8 @@ from rejoinder.progress import Progress, silent
 N_FRAMES = N_LEAST_FRAMES
 """Of a crop to train on."""
 N_EDGE = 8
-"""Frames at either end of a crop that are not compared: they lack what was before and after."""
+"""Frames at either end of a crop that are not compared, for they lack what was before or after: unless that is nothing,
+as where an utterance begins and ends."""
 _MOST_GRADIENT = 50.0  # the losses are weighted in tens
 
 
@@ -129,7 +130,7 @@ def learn_decoder(
     def collate(some: Sequence[Saying], rng: np.random.Generator) -> Batch:
         starts = [_start(one.sound, rng) for one in some]
         latents = [one.z[:, start : start + N_FRAMES] for one, start in zip(some, starts, strict=True)]
-        return {"z": torch.stack(latents), **_stacked([one.sound for one in some], starts)}
+        return {"z": torch.stack(latents), **crops([one.sound for one in some], starts)}
 
     examples = [one for one in said for _ in range(_n_crops(one.sound))]
     return train(decoder, examples, loss=loss, collate=collate, options=options, folder=folder, progress=progress)
@@ -212,7 +213,7 @@ def learn_sound(
         for lesson, start in zip(some, starts, strict=True):
             frames = torch.arange(start, start + N_FRAMES)
             hidden.append(lesson.hidden[:, torch.searchsorted(lesson.durations.cumsum(0), frames, right=True)])
-        return {"hidden": torch.stack(hidden), **_stacked([lesson.sound for lesson in some], starts)}
+        return {"hidden": torch.stack(hidden), **crops([lesson.sound for lesson in some], starts)}
 
     examples = [lesson for lesson in learnt for _ in range(_n_crops(lesson.sound))]
     return train(training, examples, loss=loss, collate=collate, options=options, folder=folder, progress=progress)
@@ -253,14 +254,13 @@ def learn_rhythm(
 def _reconstruction(
     decoder: SourceFilterDecoder, z: Tensor, batch: Batch, *, highest_hz: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss of what is spoken from `z` at the recorded pitch, and both sounds without the crops' edges."""
+    """The loss of what is spoken from `z` at the recorded pitch, and both sounds, alike where nothing is compared."""
     octaves, knots = decoder.filters_of(z)
-    recorded_octaves = (batch["hz"] / MIDDLE_HZ).log2()
-    inside = slice(N_EDGE * HOP, -N_EDGE * HOP)
-    spoken, recorded = speak(batch["hz"], knots).float()[:, inside], batch["samples"][:, inside]
-    frames = slice(N_EDGE, -N_EDGE)
+    recorded, compared = batch["samples"], batch["compared"]
+    spoken = torch.where(compared.repeat_interleave(HOP, 1), speak(batch["hz"], knots).float(), recorded)
     total = 45 * mel_distance(spoken, recorded, highest_hz) + 5 * spectral_distance(spoken, recorded, highest_hz)
-    total = total + 14 * pitch_distance(octaves[:, frames], recorded_octaves[:, frames], batch["voiced"][:, frames])
+    recorded_octaves = (batch["hz"] / MIDDLE_HZ).log2()
+    total = total + 14 * pitch_distance(octaves, recorded_octaves, batch["voiced"] * compared)
     return total, spoken, recorded
 
 
@@ -270,9 +270,15 @@ def _n_crops(sound: Sound) -> int:
 
 
 def _start(sound: Sound, rng: np.random.Generator) -> int:
-    return int(rng.integers(0, sound.n_frames - N_FRAMES + 1))
+    """Where a crop begins; as often at either end of the utterance as those frames are compared in no other."""
+    last = sound.n_frames - N_FRAMES
+    return int(np.clip(rng.integers(-N_EDGE, last + N_EDGE + 1), 0, last))
 
 
-def _stacked(sounds: Sequence[Sound], starts: Sequence[int]) -> Batch:
-    crops = [sound.crop(start, N_FRAMES) for sound, start in zip(sounds, starts, strict=True)]
-    return {name: torch.stack([crop[name] for crop in crops]) for name in crops[0]}
+def crops(sounds: Sequence[Sound], starts: Sequence[int]) -> Batch:
+    """`N_FRAMES` of each from a frame on, and which of them are "compared", (n_batch, N_FRAMES)."""
+    cut = [sound.crop(start, N_FRAMES) for sound, start in zip(sounds, starts, strict=True)]
+    compared = torch.zeros(len(sounds), N_FRAMES, dtype=torch.bool)
+    for row, sound, start in zip(compared, sounds, starts, strict=True):
+        row[0 if start == 0 else N_EDGE : N_FRAMES if start + N_FRAMES == sound.n_frames else -N_EDGE] = True
+    return {"compared": compared, **{name: torch.stack([crop[name] for crop in cut]) for name in cut[0]}}
