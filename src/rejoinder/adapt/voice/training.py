@@ -150,10 +150,10 @@ def learn_voice(
     Its decoder is a `SourceFilterDecoder`. `folder` holds the checkpoints: the same call goes on where an earlier one
     was cut short.
     """
-    torch.manual_seed(recipe.seed)
     sounds = [Sound.of(clip.samples) for clip in clips]
     for n, n_epochs in enumerate((recipe.n_first_epochs, recipe.n_epochs), start=1):
         learnt = lessons(voice, clips, sounds, progress)
+        torch.manual_seed(recipe.seed)  # of the discriminators' first weights
         learn_sound(
             SpeakerTraining(voice, recipe.adversarial),
             learnt,
@@ -178,6 +178,7 @@ def lessons(
     pace = 1.0
     for n, (clip, sound) in enumerate(zip(clips, sounds, strict=True)):
         ids = torch.tensor(clip.ids)
+        torch.manual_seed(n)  # so that a training that goes on finds the same borders
         said = voice.speak(ids, noise=0.0, noise_w=0.0, length=pace)
         pace = float(np.clip(pace * (clip.n_frames / len(said.samples) * HOP) ** 0.1, 0.5, 2.0))
         durations = match(Sound.of(said.samples.numpy()), said.durations.numpy(), sound)
