@@ -19,7 +19,7 @@ from tests.serve.page.serving import page
 pytest.importorskip("ray.serve", reason="Ray is not installed")
 
 from rejoinder.serve.cluster.environment import free_port
-from rejoinder.serve.cluster.local import _is_ready, serve
+from rejoinder.serve.cluster.local import _is_ready, _starting, serve
 from rejoinder.serve.cluster.plan import Plan, Scale
 from rejoinder.serve.settings import Settings
 
@@ -47,7 +47,9 @@ def test_a_call_goes_on_when_the_server_is_told_to_end_and_then_it_ends() -> Non
     port = free_port()
     with served("--port", str(port)) as process:
         assert process.stdout is not None
-        assert "Serving" in process.stdout.readline()
+        assert process.stderr is not None
+        said = process.stdout.readline()
+        assert "Serving" in said, process.stderr.read()
         url = f"http://127.0.0.1:{port}"
         assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
         with page(url, greet=False) as caller:
@@ -65,6 +67,11 @@ def test_more_replicas_than_the_machine_has_cores_for_are_refused() -> None:
     assert process.returncode == 1
     assert "1000 replicas with --cpus 1 are too many" in error
     assert "Traceback" not in error
+
+
+def test_a_ray_that_does_not_start_is_said() -> None:
+    with pytest.raises(SettingsError, match=r"did not start \(The node timed out\)"), _starting():
+        raise Exception("The node\ntimed out")
 
 
 def test_a_port_that_is_taken_is_said() -> None:

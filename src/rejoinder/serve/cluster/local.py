@@ -44,11 +44,13 @@ def serve(plan: Plan, scale: Scale, settings: Settings, *, listening: Callable[[
     from rejoinder.serve.cluster.application import application
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    with _starting():
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         _check_room(scale, ray.cluster_resources())  # type: ignore[no-untyped-call]
         with _until_told() as told_to_end:
-            ray_serve.start(proxy_location="HeadOnly", http_options={"host": settings.host, "port": settings.port})
+            with _starting():
+                ray_serve.start(proxy_location="HeadOnly", http_options={"host": settings.host, "port": settings.port})
             target = ray_serve.RunTarget(application(plan, scale), name=plan.domain.name, route_prefix="/")
             ray_serve.run_many(
                 [target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
@@ -60,6 +62,15 @@ def serve(plan: Plan, scale: Scale, settings: Settings, *, listening: Callable[[
             _end(plan.domain.name, settings.drain_s)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Raise `SettingsError` where Ray's own processes are not there within the 30 to 60 s that it gives them."""
+    try:
+        yield
+    except Exception as error:  # Ray raises exceptions of any kind
+        raise SettingsError(f"Ray did not start ({last_words(str(error))}); is the machine too busy?") from error
 
 
 def _check_room(scale: Scale, there: Mapping[str, float]) -> None:
