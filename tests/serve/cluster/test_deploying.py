@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -138,17 +138,14 @@ def test_an_address_without_a_dashboard_is_said(address: str) -> None:
 @pytest.mark.parametrize("says", [b"220 a mail server\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>"])
 def test_something_else_that_listens_is_no_dashboard(says: bytes) -> None:
     def answer() -> None:
-        for _ in range(2):
-            connection, _ = taken.accept()
-            with connection:
-                connection.recv(65_536)
-                connection.sendall(says)
-            if not says.startswith(b"HTTP"):
-                return
+        with suppress(OSError):  # the server is closed
+            while connection := taken.accept()[0]:
+                with connection, suppress(OSError):
+                    connection.recv(65_536)
+                    connection.sendall(says)
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        thread = threading.Thread(target=answer)
-        thread.start()
+        threading.Thread(target=answer, daemon=True).start()
         with pytest.raises(SettingsError, match="no Ray cluster's dashboard"):
             deploy(CONFIG, f"http://127.0.0.1:{taken.getsockname()[1]}", told=lambda *_: None)
-        thread.join()
+        taken.shutdown(socket.SHUT_RDWR)
