@@ -51,6 +51,18 @@ def killed_at(n_steps: int, kill: Callable[[], None]) -> Callable[..., None]:
     return progress
 
 
+def test_weights_have_the_rate_that_their_name_says(tmp_path: Path) -> None:
+    model, before = make_model(), make_model()
+    run(model, tmp_path, replace(OPTIONS, rates={"0.": 0.0, "3.bias": 1e-6}))
+    changes = {
+        name: float((now - was).detach().abs().max())
+        for (name, now), was in zip(model.named_parameters(), before.parameters(), strict=True)
+    }
+    assert changes["0.weight"] == changes["0.bias"] == 0
+    assert 0 < changes["3.bias"] < 1e-4
+    assert changes["3.weight"] > 1e-2
+
+
 def test_training_lowers_the_loss_and_is_the_same_for_a_seed(tmp_path: Path) -> None:
     one, two = make_model(), make_model()
     result = run(one, tmp_path / "one")

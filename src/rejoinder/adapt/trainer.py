@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +40,8 @@ class TrainingOptions:
     """How to train."""
 
     learning_rate: float
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Other learning rates, of the weights whose names begin so: {"encoder.": 1e-5}."""
     n_epochs: int = 2
     batch_size: int = 8
     warmup_share: float = 0.1
@@ -109,8 +111,7 @@ class Trainer(Generic[Example]):
         self._folder = folder
         self._team = Team.of_this_process()
         self._trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-        groups = _groups(list(self._trained.values()), options)
-        self._optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+        self._optimizer = torch.optim.AdamW(_groups(self._trained, options), fused=True)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.device.type == "cuda")
         self._average = self._weights() if options.average else None
         self._best: dict[str, Tensor] | None = None
@@ -187,7 +188,7 @@ class Trainer(Generic[Example]):
         self._scaler.unscale_(self._optimizer)
         nn.utils.clip_grad_norm_(self._trained.values(), options.max_grad_norm)
         for group in self._optimizer.param_groups:
-            group["lr"] = options.learning_rate * self._schedule(step)
+            group["lr"] = group["rate"] * self._schedule(step)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
@@ -332,12 +333,14 @@ def torch_device(name: str) -> torch.device:
     return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
 
 
-def _groups(weights: Sequence[nn.Parameter], options: TrainingOptions) -> list[dict[str, Any]]:
-    """AdamW's groups: weight decay for matrices only."""
-    matrices = [weight for weight in weights if weight.ndim > 1]
-    others = [weight for weight in weights if weight.ndim <= 1]
-    groups = ((matrices, options.weight_decay), (others, 0.0))
-    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+def _groups(weights: Mapping[str, nn.Parameter], options: TrainingOptions) -> list[dict[str, Any]]:
+    """AdamW's groups, each with its own learning "rate", and weight decay for matrices only."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, weight in weights.items():
+        rates = [rate for beginning, rate in options.rates.items() if name.startswith(beginning)]
+        rate = rates[0] if rates else options.learning_rate
+        groups.setdefault((rate, options.weight_decay if weight.ndim > 1 else 0.0), []).append(weight)
+    return [{"params": some, "rate": rate, "weight_decay": decay} for (rate, decay), some in groups.items()]
 
 
 def _is_out_of_memory(error: Exception) -> bool:

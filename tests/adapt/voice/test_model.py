@@ -79,7 +79,7 @@ def test_a_voice_with_its_own_decoder_is_exported_whole(
     changed.load_state_dict(donor.model.state_dict())
     changed.dec = decoder = SourceFilterDecoder()
     loud_and_steep = 0.8 - torch.cat([torch.linspace(0.0, 1.2, N_KNOTS), torch.zeros(N_KNOTS)])  # as speech is
-    decoder.load_state_dict({**decoder.state_dict(), "filters.bias": loud_and_steep})
+    decoder.load_state_dict({**decoder.state_dict(), "timbre.filters.bias": loud_and_steep})
     path = export(changed.eval(), donor.folder, tmp_path, name="anna", changes={})
     assert not [one.name for one in onnx.load(str(path)).graph.initializer if one.name.startswith("dec.")]
     ids = donor.phoneme_ids("Is your Monday flight to Boston on time?")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rejoinder.adapt.voice.measure import pitch
 from rejoinder.adapt.voice.model import HOP, N_CHANNELS, SAMPLE_RATE
-from rejoinder.adapt.voice.source_filter import N_KNOTS, SourceFilterDecoder, matrices, pulses, speak
+from rejoinder.adapt.voice.source_filter import N_KNOTS, SourceFilterDecoder, Timbre, matrices, pulses, restarts, speak
 
 SILENT = -20.0
 
@@ -39,6 +39,30 @@ def test_the_pitch_glides_without_a_click() -> None:
     assert glide.diff().abs().max() < 1.1 * steepest
     begins = (glide > 0.25 * glide.max()).int().diff() == 1
     assert int(begins.sum()) == pytest.approx(250 * 172 * HOP / SAMPLE_RATE, rel=0.02)
+
+
+def test_pulses_begin_anew_where_the_noise_begins_to_drown_them() -> None:
+    silence, voice = knots(SILENT, 0.0, 5), knots(0.0, SILENT, 10)
+    anew = restarts(torch.cat([voice, silence, voice, silence, voice], 2))
+    assert anew[0].nonzero()[:, 0].tolist() == [10, 25]
+    assert restarts(silence)[0].tolist() == [True, False, False, False, False]
+    hz = torch.full((1, 40), 141.3)
+    train = pulses(hz, anew)[0]
+    assert torch.equal(train[: 10 * HOP], pulses(hz)[0, : 10 * HOP])
+    for first, last in ((10, 25), (25, 40)):
+        assert torch.allclose(train[first * HOP : last * HOP], pulses(hz)[0, : (last - first) * HOP], atol=1e-3)
+
+
+def test_another_timbre_gives_another_sound_and_a_new_one_none() -> None:
+    torch.manual_seed(0)
+    decoder, z = SourceFilterDecoder(), torch.randn(1, N_CHANNELS, 20)
+    same, other = Timbre(), Timbre()
+    same.load_state_dict(decoder.timbre.state_dict())
+    own = decoder.filters_of(z)
+    assert torch.equal(decoder.filters_of(z, same)[1], own[1])
+    torch.nn.init.constant_(same.shifts, 0.5)
+    for timbre in (same, other):
+        assert not torch.allclose(decoder.filters_of(z, timbre)[1], own[1], atol=1e-2)
 
 
 def test_flat_filters_change_nothing() -> None:

@@ -16,12 +16,14 @@ from rejoinder.adapt.voice.donor import Donor, sayings
 from rejoinder.adapt.voice.losses import Discriminators, adversarial_losses
 from rejoinder.adapt.voice.model import HOP, VoiceModel
 from rejoinder.adapt.voice.recordings import Clip
+from rejoinder.adapt.voice.rehearsal import rehearsals
 from rejoinder.adapt.voice.sound import Sound
 from rejoinder.adapt.voice.source_filter import SourceFilterDecoder
 from rejoinder.adapt.voice.training import (
     N_EDGE,
     N_FRAMES,
     Lesson,
+    Schooling,
     SpeakerTraining,
     VoiceRecipe,
     crops,
@@ -73,6 +75,11 @@ def a_beginner(donor: Donor) -> VoiceModel:
     return voice
 
 
+def texts(donor: Donor) -> list[tuple[int, ...]]:
+    """What is rehearsed."""
+    return [donor.phoneme_ids("Your order is ready."), donor.phoneme_ids("We close at six in the evening.")]
+
+
 def lessons_of(donor: Donor, clips: Sequence[Clip]) -> list[Lesson]:
     return lessons(donor.model, clips, [Sound.of(clip.samples) for clip in clips])
 
@@ -93,8 +100,11 @@ def test_the_sound_changes_with_its_loss_and_nothing_else(donor: Donor, clips: S
     learnt = lessons_of(donor, clips)
     assert all(int(lesson.durations.sum()) == clip.n_frames for lesson, clip in zip(learnt, clips, strict=True))
     training = SpeakerTraining(voice, adversarial=True)
-    result = learn_sound(training, learnt, highest_hz=7_000.0, options=OPTIONS, folder=tmp_path)
+    schooling = Schooling(learnt, rehearsals(before, texts(donor), n_least_frames=N_FRAMES), 7_000.0, 10.0)
+    result = learn_sound(training, schooling, options=OPTIONS, folder=tmp_path)
     assert result.losses[-1] < result.losses[0]
+    assert isinstance(voice.dec, SourceFilterDecoder)
+    assert not torch.equal(training.donor.filters.weight, voice.dec.timbre.filters.weight)
     assert changed(before, voice) == {"dec", "flow", "enc_p"}
     encoder = {name for name, weight in voice.enc_p.named_parameters() if weight.requires_grad}
     assert encoder == {"proj.weight", "proj.bias"}
@@ -121,7 +131,7 @@ def test_an_interrupted_training_goes_on_where_it_was(donor: Donor, clips: Seque
                     os.kill(os.getpid(), signal.SIGINT)
 
         voice = a_beginner(donor)
-        learn_voice(voice, clips[:1], highest_hz=7_000.0, recipe=recipe, folder=folder, progress=progress)
+        learn_voice(voice, clips[:1], texts(donor), highest_hz=7_000.0, recipe=recipe, folder=folder, progress=progress)
         return voice.state_dict()
 
     whole = learnt(tmp_path / "whole", None)
@@ -129,6 +139,15 @@ def test_an_interrupted_training_goes_on_where_it_was(donor: Donor, clips: Seque
         learnt(tmp_path / "cut", 3)
     resumed = learnt(tmp_path / "cut", None)
     assert all(torch.allclose(whole[name], resumed[name], atol=1e-6) for name in whole)
+
+
+def test_what_speakers_share_goes_back_to_the_donor_s(donor: Donor, clips: Sequence[Clip], tmp_path: Path) -> None:
+    recipe = VoiceRecipe(batch_size=1, n_first_epochs=1, n_epochs=1, n_rhythm_epochs=1, rhythm_rate=1e-12, back=1.0)
+    voice, before = a_beginner(donor), a_beginner(donor).state_dict()
+    learn_voice(voice, clips[:1], texts(donor), highest_hz=7_000.0, recipe=recipe, folder=tmp_path)
+    moved = {name for name, now in voice.state_dict().items() if not torch.allclose(now, before[name], atol=1e-6)}
+    assert moved
+    assert all(name.startswith("dec.timbre.") for name in moved)
 
 
 def test_each_side_of_the_adversarial_loss_trains_its_own_weights() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rejoinder import models
-from rejoinder.adapt.carriers import general_sentences
 from rejoinder.adapt.voice.donor import Donor
 from rejoinder.adapt.voice.export import export
 from rejoinder.adapt.voice.likeness import SpeakerEncoder
 from rejoinder.adapt.voice.measure import Speaker, measure_voice
 from rejoinder.adapt.voice.recordings import Clip, highest_frequency, prepare, read_recordings
 from rejoinder.adapt.voice.source_filter import SourceFilterDecoder
+from rejoinder.adapt.voice.texts import measured_sentences, practice_sentences
 from rejoinder.adapt.voice.training import VoiceRecipe, learn_voice
 from rejoinder.adapt.workforce import THIS_PROCESS, Workforce
 from rejoinder.asr.moonshine import MoonshineRecognizer
@@ -28,8 +28,8 @@ from rejoinder.progress import Progress
 HELD_OUT_SHARE = 0.1
 """Of the recordings, by time: never trained on, the speaker that the voice is compared with."""
 
-N_SENTENCES = 100
-"""Everyday sentences that are spoken and recognized to measure intelligibility."""
+N_REHEARSED = 400
+"""Everyday sentences that the donor's decoder rehearses."""
 
 LEAST_CONSENT = 10
 """Characters: who agreed, to what, when. A "yes" is no record."""
@@ -113,7 +113,7 @@ class VoiceAdaptation:
         return measure_voice(
             candidate or donor.folder,
             data.speaker,
-            general_sentences(N_SENTENCES, seed=2),
+            measured_sentences(),
             transcribe=lambda samples: recognizer.transcribe(samples).text,
             progress=progress,
         )
@@ -137,7 +137,8 @@ def _learn(
     """Learn the voice of `clips` from the donor's, and write it."""
     voice = deepcopy(donor.model)
     voice.dec = donor.decoder(device=recipe.device, progress=progress)
-    learn_voice(voice, clips, highest_hz=highest_hz, recipe=recipe, folder=folder, progress=progress)
+    texts = [donor.phoneme_ids(text) for text in practice_sentences(N_REHEARSED)]
+    learn_voice(voice, clips, texts, highest_hz=highest_hz, recipe=recipe, folder=folder, progress=progress)
     target = folder / "voice"
     inference = {"noise_scale": recipe.noise, "length_scale": 1.0, "noise_w": recipe.noise_w}
     export(voice, donor.folder, target, name=name, changes={"dataset": name, "inference": inference})

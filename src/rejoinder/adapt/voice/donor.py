@@ -20,13 +20,14 @@ from rejoinder.adapt.trainer import TrainingOptions
 from rejoinder.adapt.voice.model import VoiceModel
 from rejoinder.adapt.voice.sound import Sound
 from rejoinder.adapt.voice.source_filter import SourceFilterDecoder
+from rejoinder.adapt.voice.texts import practice_sentences
 from rejoinder.adapt.voice.training import N_FRAMES, Saying, learn_decoder
 from rejoinder.progress import Progress, silent
 from rejoinder.tts.ipa import Alphabet
 from rejoinder.tts.phonemizer import Phonemizer
 from rejoinder.tts.vits import read_config, voice_file
 
-VERSION = 4
+VERSION = 5
 """To be raised when the way decoders are learnt changes: those in the cache are then learnt anew."""
 
 
@@ -34,11 +35,12 @@ VERSION = 4
 class DecoderRecipe:
     """How a decoder is learnt from a donor."""
 
-    n_texts: int = 160
-    """Everyday sentences that the donor says: about five minutes."""
-    n_epochs: int = 12
+    n_texts: int = 360
+    """Everyday sentences that the donor says: about ten minutes."""
+    n_epochs: int = 16
     learning_rate: float = 2e-3
     batch_size: int = 8
+    average: float = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,12 @@ class Donor:
             learning_rate=recipe.learning_rate,
             n_epochs=recipe.n_epochs,
             batch_size=recipe.batch_size,
+            average=recipe.average,
             max_grad_norm=50.0,
             weight_decay=0.0,
             device=device,
         )
-        said = sayings(
-            self.model, [self.phoneme_ids(text) for text in general_sentences(recipe.n_texts, seed=1)], progress
-        )
+        said = sayings(self.model, [self.phoneme_ids(text) for text in practice_sentences(recipe.n_texts)], progress)
         learn_decoder(decoder, said, options=options, folder=work, progress=progress)
         decoder.cpu().eval()
         _keep(decoder, path)

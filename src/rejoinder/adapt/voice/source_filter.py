@@ -28,6 +28,9 @@ N_KNOTS = 80
 N_SEGMENT = 2 * HOP
 """Samples that are filtered at once; what is left of `N_FFT` is room for the filter's response."""
 
+N_LONGEST_VOICED = 512
+"""Frames after which pulses no longer know when they began: 6 s without a voiceless sound."""
+
 _HIGHEST_HZ = 0.49 * SAMPLE_RATE  # of the pulses' harmonics
 _QUIET = -5.0  # log magnitude that it starts from
 _LOUDEST = 6.0
@@ -50,6 +53,27 @@ class Block(nn.Module):
         return x + self.scale * self.back(wider)  # type: ignore[no-any-return]
 
 
+class Timbre(nn.Module):
+    """What a decoder knows of one speaker alone.
+
+    Scale and shift of its channels before each block and after the last (FiLM: Perez et al., 2018), and how pitch and
+    filters are read off them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scales = nn.Parameter(torch.zeros(N_BLOCKS + 1, N_HIDDEN, 1))
+        self.shifts = nn.Parameter(torch.zeros(N_BLOCKS + 1, N_HIDDEN, 1))
+        self.pitch = nn.Conv1d(N_HIDDEN, 1, 1)
+        self.filters = nn.Conv1d(N_HIDDEN, 2 * N_KNOTS, 1)
+        for layer in (self.pitch, self.filters):
+            nn.init.normal_(layer.weight, std=0.01)
+
+    def colour(self, x: Tensor, place: int) -> Tensor:
+        """The channels before block `place`."""
+        return x * (1 + self.scales[place]) + self.shifts[place]
+
+
 class SourceFilterDecoder(nn.Module):
     """Latent to waveform."""
 
@@ -58,36 +82,42 @@ class SourceFilterDecoder(nn.Module):
         self.pre = nn.Conv1d(N_CHANNELS, N_HIDDEN, 7, padding=3)
         self.blocks = nn.ModuleList(Block(N_HIDDEN) for _ in range(N_BLOCKS))
         self.norm = ChannelNorm(N_HIDDEN)
-        self.pitch = nn.Conv1d(N_HIDDEN, 1, 1)
-        self.filters = nn.Conv1d(N_HIDDEN, 2 * N_KNOTS, 1)
-        for layer in (self.pitch, self.filters):
-            nn.init.normal_(layer.weight, std=0.01)
+        self.timbre = Timbre()
 
     def forward(self, z: Tensor) -> Tensor:
         """(n_batch, N_CHANNELS, n_frames) to (n_batch, n_frames * HOP)."""
         octaves, knots = self.filters_of(z)
-        return speak(MIDDLE_HZ * (math.log(2) * octaves).exp(), knots)
+        return speak(MIDDLE_HZ * (math.log(2) * octaves).exp(), knots, restarts(knots))
 
-    def filters_of(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def filters_of(self, z: Tensor, timbre: Timbre | None = None) -> tuple[Tensor, Tensor]:
         """Octaves over `MIDDLE_HZ`, (n_batch, n_frames), and log magnitudes, (n_batch, 2 * N_KNOTS, n_frames).
 
-        Of these the first half are of the pulses' filter, the others of the noise's.
+        Of these the first half are of the pulses' filter, the others of the noise's. `timbre` is that of another
+        speaker than its own.
         """
+        timbre = timbre or self.timbre
         x = self.pre(z)
-        for block in self.blocks:
-            x = block(x)
-        x = self.norm(x)
-        knots = _SPREAD * self.filters(x) + _QUIET
-        return self.pitch(x)[:, 0], knots.clamp_max(_LOUDEST)
+        for n, block in enumerate(self.blocks):
+            x = block(timbre.colour(x, n))
+        x = timbre.colour(self.norm(x), N_BLOCKS)
+        knots = _SPREAD * timbre.filters(x) + _QUIET
+        return timbre.pitch(x)[:, 0], knots.clamp_max(_LOUDEST)
 
 
-def speak(hz: Tensor, knots: Tensor) -> Tensor:
+def restarts(knots: Tensor) -> Tensor:
+    """Where the noise begins to be louder than the pulses, (n_batch, n_frames): nobody hears that these begin anew."""
+    of_pulses, of_noise = (2 * knots).exp().chunk(2, 1)
+    voiceless: Tensor = of_noise.sum(1) > of_pulses.sum(1)
+    return voiceless & ~functional.pad(voiceless, (1, 0))[:, :-1]
+
+
+def speak(hz: Tensor, knots: Tensor, anew: Tensor | None = None) -> Tensor:
     """Pulses at `hz` (n_batch, n_frames) and noise, each through its filters, to (n_batch, n_frames * HOP).
 
     `knots` (n_batch, 2 * N_KNOTS, n_frames) are the filters' log magnitudes. Each frame's hold in the middle of its
-    samples, and fade into the next one's.
+    samples, and fade into the next one's. For `anew` see `pulses`.
     """
-    voiced = pulses(hz)
+    voiced = pulses(hz, anew)
     sources = torch.stack([voiced, torch.randn_like(voiced)], 1)  # (n_batch, 2, n_samples)
     n_batch, n_frames = hz.shape
     analysis, synthesis, magnitude, phase = (matrix.to(hz) for matrix in matrices())
@@ -101,14 +131,19 @@ def speak(hz: Tensor, knots: Tensor) -> Tensor:
     return whole[:, HOP // 2 : HOP // 2 + n_frames * HOP]
 
 
-def pulses(hz: Tensor) -> Tensor:
+def pulses(hz: Tensor, anew: Tensor | None = None) -> Tensor:
     """A train of band-limited pulses of unit variance, (n_batch, n_frames * HOP); the pitch glides from frame to frame.
 
-    The harmonics' sum in closed form, Dirichlet's kernel; the highest one fades in and out.
+    The harmonics' sum in closed form, Dirichlet's kernel; the highest one fades in and out. At the frames `anew`
+    (n_batch, n_frames) the train begins once more with a pulse: their places add up what is rounded off the pitch, and
+    two runtimes that round otherwise would go apart in a long sentence.
     """
     following = torch.cat([hz[:, 1:], hz[:, -1:]], 1)
     cycles = (hz + following).double() * (0.5 * HOP / SAMPLE_RATE)
     begun = cycles.cumsum(1) - cycles
+    if anew is not None:
+        lately = functional.pad(torch.where(anew, begun, 0.0)[:, None], (N_LONGEST_VOICED - 1, 0))
+        begun = begun - functional.max_pool1d(lately, N_LONGEST_VOICED, 1)[:, 0]
     begun = (begun - begun.floor()).to(hz.dtype)[:, :, None]
     share = torch.arange(HOP, device=hz.device, dtype=hz.dtype) / HOP
     first, rise = hz[:, :, None], (following - hz)[:, :, None]

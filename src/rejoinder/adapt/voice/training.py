@@ -1,13 +1,15 @@
-"""Teaching a voice to be another speaker: the sound, in two passes between which the recordings are aligned anew, then
-the rhythm.
+"""Teaching a voice to be another speaker: the sound, twice, the second time with recordings that are aligned by what
+the first one learnt, then the rhythm.
 
 The decoder is learnt from the latents that the text gives, through the flow, and not from those of a posterior encoder
 as VITS does with days of a GPU: what is learnt is then what is spoken. With ten minutes of recordings and an hour of a
-CPU the other way gave voices that were misheard in a quarter of the words.
+CPU the other way gave voices that were misheard in a quarter of the words. What the donor knew is kept by rehearsing it
+(see `rehearsal`), and by changing the flow, which knows the sounds of speech, less than the decoder.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from rejoinder.adapt.voice.losses import (
 )
 from rejoinder.adapt.voice.model import HOP, SAMPLE_RATE, VoiceModel
 from rejoinder.adapt.voice.recordings import N_LEAST_FRAMES, Clip
+from rejoinder.adapt.voice.rehearsal import Rehearsal, crops_of, forgotten, rehearsals, spread
 from rejoinder.adapt.voice.sound import Sound
 from rejoinder.adapt.voice.source_filter import MIDDLE_HZ, SourceFilterDecoder, speak
 from rejoinder.progress import Progress, silent
@@ -47,13 +50,21 @@ class VoiceRecipe:
     n_first_epochs: int = 4
     """Of decoder, flow and prior, with the recordings aligned as the donor speaks. An epoch hears about all of the
     recordings once."""
-    n_epochs: int = 8
-    """The same, with the recordings aligned as the voice has learnt to speak."""
+    n_epochs: int = 6
+    """The same from the donor once more, with the recordings aligned as the voice has learnt to speak."""
     n_rhythm_epochs: int = 1
     """Of the durations."""
     batch_size: int = 8
     learning_rate: float = 6e-4
+    """Of the decoder."""
+    flow_rate: float = 1e-4
+    """Of flow and prior."""
     rhythm_rate: float = 2e-4
+    rehearsal: float = 10.0
+    """Weight of what the donor's own decoder is to keep."""
+    back: float = 0.15
+    """How much of the way the weights that all speakers share go back to the donor's in the end: what was learnt stays,
+    and less was forgotten (Wortsman et al., 2022, "Robust fine-tuning of zero-shot models")."""
     average: float = 0.98
     noise: float = 0.0
     """Of the finished voice's latents; the donor's is 0.667. It is learnt without."""
@@ -67,12 +78,20 @@ class VoiceRecipe:
         """ "preview" or "full"."""
         return "full" if self.adversarial else "preview"
 
-    def options(self, learning_rate: float, n_epochs: int, batch_size: int) -> TrainingOptions:
-        """Those of one of its trainings."""
+    def of_sound(self, n_epochs: int) -> TrainingOptions:
+        """One of the two trainings of the sound."""
+        rates = dict.fromkeys(("voice.flow.", "voice.enc_p."), self.flow_rate)
+        return replace(self._options(self.learning_rate, n_epochs), rates=rates, batch_size=self.batch_size)
+
+    def of_rhythm(self) -> TrainingOptions:
+        """The training of the durations."""
+        return self._options(self.rhythm_rate, self.n_rhythm_epochs)
+
+    def _options(self, learning_rate: float, n_epochs: int) -> TrainingOptions:
         return TrainingOptions(
             learning_rate=learning_rate,
             n_epochs=n_epochs,
-            batch_size=batch_size,
+            batch_size=1,
             max_grad_norm=_MOST_GRADIENT,
             average=self.average,
             seed=self.seed,
@@ -100,15 +119,29 @@ class Lesson:
     """Frames of each phoneme id, (n_ids,)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Schooling:
+    """What the sound is learnt from."""
+
+    lessons: Sequence[Lesson]
+    rehearsed: Sequence[Rehearsal]
+    highest_hz: float
+    """Up to which the recordings hold sound."""
+    rehearsal: float
+    """Weight of what is rehearsed."""
+
+
 class SpeakerTraining(nn.Module):
     """What is trained together: all that makes the sound. The text encoder's own layers and the durations stay."""
 
     def __init__(self, voice: VoiceModel, adversarial: bool) -> None:
         super().__init__()
+        assert isinstance(voice.dec, SourceFilterDecoder)
         self.voice = voice
+        self.donor = deepcopy(voice.dec.timbre)
         self.discriminators = Discriminators() if adversarial else None
         self.requires_grad_(False)
-        for part in (voice.dec, voice.flow, voice.enc_p.proj, self.discriminators):
+        for part in (voice.dec, voice.flow, voice.enc_p.proj, self.donor, self.discriminators):
             if part is not None:
                 part.requires_grad_(True)
 
@@ -139,6 +172,7 @@ def learn_decoder(
 def learn_voice(
     voice: VoiceModel,
     clips: Sequence[Clip],
+    texts: Sequence[Sequence[int]],
     *,
     highest_hz: float,
     recipe: VoiceRecipe,
@@ -147,26 +181,35 @@ def learn_voice(
 ) -> None:
     """Teach `voice` in place to be the speaker of `clips`, whose recordings hold sound up to `highest_hz`.
 
-    Its decoder is a `SourceFilterDecoder`. `folder` holds the checkpoints: the same call goes on where an earlier one
-    was cut short.
+    Its decoder is a `SourceFilterDecoder`, and `texts` (phoneme ids) are what it rehearses. `folder` holds the
+    checkpoints: the same call goes on where an earlier one was cut short.
     """
     sounds = [Sound.of(clip.samples) for clip in clips]
-    for n, n_epochs in enumerate((recipe.n_first_epochs, recipe.n_epochs), start=1):
-        learnt = lessons(voice, clips, sounds, progress)
+    rehearsed = rehearsals(voice, texts, n_least_frames=N_FRAMES, progress=progress)
+    first, donor = deepcopy(voice), deepcopy(voice.state_dict())
+    learnt = lessons(voice, clips, sounds, progress)
+    for n, (model, n_epochs) in enumerate(((first, recipe.n_first_epochs), (voice, recipe.n_epochs)), start=1):
         torch.manual_seed(recipe.seed)  # of the discriminators' first weights
         learn_sound(
-            SpeakerTraining(voice, recipe.adversarial),
-            learnt,
-            highest_hz=highest_hz,
-            options=recipe.options(recipe.learning_rate, n_epochs, recipe.batch_size),
+            SpeakerTraining(model, recipe.adversarial),
+            Schooling(learnt, rehearsed, highest_hz, recipe.rehearsal),
+            options=recipe.of_sound(n_epochs),
             folder=folder / f"sound-{n}",
             progress=progress,
         )
-        voice.cpu().eval()
-    learnt = lessons(voice, clips, sounds, progress)
-    options = recipe.options(recipe.rhythm_rate, recipe.n_rhythm_epochs, 1)
-    learn_rhythm(voice, learnt, options=options, folder=folder / "rhythm", progress=progress)
+        model.cpu().eval()
+        _go_back(model, donor, recipe.back)
+        learnt = lessons(model, clips, sounds, progress)
+    learn_rhythm(voice, learnt, options=recipe.of_rhythm(), folder=folder / "rhythm", progress=progress)
     voice.cpu().eval()
+
+
+def _go_back(voice: VoiceModel, donor: Mapping[str, Tensor], share: float) -> None:
+    """Move what is not the speaker's timbre towards the donor's weights."""
+    with torch.no_grad():
+        for name, weight in voice.named_parameters():
+            if not name.startswith("dec.timbre."):
+                weight.lerp_(donor[name], share)
 
 
 @torch.no_grad()
@@ -189,34 +232,36 @@ def lessons(
 
 def learn_sound(
     training: SpeakerTraining,
-    learnt: Sequence[Lesson],
+    schooling: Schooling,
     *,
-    highest_hz: float,
     options: TrainingOptions,
     folder: Path,
     progress: Progress = silent,
 ) -> TrainingResult:
-    """Train on crops of the lessons; see `trainer.train` for `folder`."""
+    """Train on crops of the lessons, and of what is rehearsed; see `trainer.train` for `folder`."""
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(model, SpeakerTraining)
-        assert isinstance(model.voice.dec, SourceFilterDecoder)
-        mean, _ = model.voice.enc_p.prior(batch["hidden"])
-        z = model.voice.flow.inverse(mean)
-        total, spoken, recorded = _reconstruction(model.voice.dec, z, batch, highest_hz=highest_hz)
+        voice = model.voice
+        assert isinstance(voice.dec, SourceFilterDecoder)
+        mean, _ = voice.enc_p.prior(torch.cat([batch["hidden"], batch["donor hidden"]]))
+        z, n = voice.flow.inverse(mean), len(batch["hidden"])
+        total, spoken, recorded = _reconstruction(voice.dec, z[:n], batch, highest_hz=schooling.highest_hz)
+        octaves, knots = voice.dec.filters_of(z[n:], model.donor)
+        total = total + schooling.rehearsal * forgotten(octaves, knots, batch, n_edge=N_EDGE)
         if model.discriminators is not None:
             total = total + sum(adversarial_losses(model.discriminators, spoken, recorded))
         return total
 
     def collate(some: Sequence[Lesson], rng: np.random.Generator) -> Batch:
         starts = [_start(lesson.sound, rng) for lesson in some]
-        hidden = []
-        for lesson, start in zip(some, starts, strict=True):
-            frames = torch.arange(start, start + N_FRAMES)
-            hidden.append(lesson.hidden[:, torch.searchsorted(lesson.durations.cumsum(0), frames, right=True)])
-        return {"hidden": torch.stack(hidden), **crops([lesson.sound for lesson in some], starts)}
+        hidden = [
+            spread(lesson.hidden, lesson.durations, start, N_FRAMES) for lesson, start in zip(some, starts, strict=True)
+        ]
+        recorded = crops([lesson.sound for lesson in some], starts)
+        return {"hidden": torch.stack(hidden), **recorded, **crops_of(schooling.rehearsed, N_FRAMES, rng)}
 
-    examples = [lesson for lesson in learnt for _ in range(_n_crops(lesson.sound))]
+    examples = [lesson for lesson in schooling.lessons for _ in range(_n_crops(lesson.sound))]
     return train(training, examples, loss=loss, collate=collate, options=options, folder=folder, progress=progress)
 
 
