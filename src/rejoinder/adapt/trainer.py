@@ -41,7 +41,7 @@ class TrainingOptions:
 
     learning_rate: float
     rates: Mapping[str, float] = field(default_factory=dict)
-    """Other learning rates, of the weights whose names begin so: {"encoder.": 1e-5}."""
+    """Other learning rates, of the weights whose names begin so, {"encoder.": 1e-5}: the first that fits counts."""
     n_epochs: int = 2
     batch_size: int = 8
     warmup_share: float = 0.1
@@ -100,6 +100,7 @@ class Trainer(Generic[Example]):
         length: Callable[[Example], float] | None,
         options: TrainingOptions,
         folder: Path,
+        key: str = "",
     ) -> None:
         self.device = torch_device(options.device)
         self.model = model.to(self.device)
@@ -118,7 +119,7 @@ class Trainer(Generic[Example]):
         self._run = _Run()
         self.n_steps_in_epoch = max(1, math.ceil(len(examples) / options.batch_size))
         self.n_steps = self.n_steps_in_epoch * options.n_epochs
-        self._key = self._fingerprint()
+        self._key = self._fingerprint(key)
 
     def run(self, validate: Callable[[nn.Module], float] | None, progress: Progress) -> TrainingResult:
         """Train to the end, from the last checkpoint if there is one; see `train`."""
@@ -245,14 +246,14 @@ class Trainer(Generic[Example]):
             for name, weight in self._trained.items():
                 weight.copy_(weights[name])
 
-    def _fingerprint(self) -> str:
+    def _fingerprint(self, key: str) -> str:
         """Changes with whatever makes a checkpoint another training's."""
         options = {k: v for k, v in asdict(self._options).items() if k not in ("checkpoint_every_s", "device")}
         shapes = {name: list(weight.shape) for name, weight in self._trained.items()}
         start = hashlib.sha256()
         for weight in self._trained.values():
             start.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        text = json.dumps([options, shapes, len(self._examples), self._lengths, start.hexdigest()], sort_keys=True)
+        text = json.dumps([options, shapes, len(self._examples), self._lengths, start.hexdigest(), key], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _save(self) -> None:
@@ -299,6 +300,7 @@ def train(
     collate: Callable[[Sequence[Example], np.random.Generator], Batch],
     options: TrainingOptions,
     folder: Path,
+    key: str = "",
     length: Callable[[Example], float] | None = None,
     validate: Callable[[nn.Module], float] | None = None,
     progress: Progress = silent,
@@ -309,17 +311,20 @@ def train(
     `loss` is the mean over the batch. With `length`, examples of like length share a batch. `validate` is called after
     each epoch and gives a score, less is better; without it the last (or averaged) weights are kept.
 
-    `folder` holds the checkpoint; a call with the same options, examples and starting weights goes on where an earlier
-    one was killed or interrupted, and returns at once where it had ended: delete the folder when the result is in its
-    place. Where memory does not suffice, batches are cut into parts whose gradients are added up. In a process group of
-    PyTorch's all members call this alike, and end with the same weights.
+    `folder` holds the checkpoint; a call with the same options, number of examples, starting weights and `key`, which
+    stands for whatever else may differ, goes on where an earlier one was killed or interrupted, and returns at once
+    where it had ended: delete the folder when the result is in its place. Where memory does not suffice, batches are
+    cut into parts whose gradients are added up. In a process group of PyTorch's all members call this alike, and end
+    with the same weights.
 
     Raises `AdaptError` when there is nothing to train on, when the training diverges, when not even one example fits,
     or when the checkpoint cannot be written; `KeyboardInterrupt` only after a checkpoint.
     """
     if not examples:
         raise AdaptError("there is nothing to train on: no example was given")
-    trainer = Trainer(model, examples, loss=loss, collate=collate, length=length, options=options, folder=folder)
+    trainer = Trainer(
+        model, examples, loss=loss, collate=collate, length=length, options=options, folder=folder, key=key
+    )
     return trainer.run(validate, progress)
 
 
@@ -335,6 +340,8 @@ def torch_device(name: str) -> torch.device:
 
 def _groups(weights: Mapping[str, nn.Parameter], options: TrainingOptions) -> list[dict[str, Any]]:
     """AdamW's groups, each with its own learning "rate", and weight decay for matrices only."""
+    unused = [beginning for beginning in options.rates if not any(name.startswith(beginning) for name in weights)]
+    assert not unused, f"no weight's name begins with {unused}"
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in weights.items():
         rates = [rate for beginning, rate in options.rates.items() if name.startswith(beginning)]

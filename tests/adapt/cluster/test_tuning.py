@@ -12,7 +12,7 @@ from tests.adapt.cluster.tries import learn, refuse
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Ray's own
     pytest.mark.usefixtures("ray_here"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 

@@ -23,7 +23,7 @@ from tests.adapt.voices import Beeper
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Ray's own
     pytest.mark.usefixtures("ray_here"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 SENTENCES = tuple(f"This is sentence {word}." for word in "one two three four five six seven eight nine ten".split())

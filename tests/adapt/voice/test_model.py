@@ -10,7 +10,7 @@ from rejoinder.adapt.voice.donor import Donor
 from rejoinder.adapt.voice.export import export
 from rejoinder.adapt.voice.layers import inverse_spline
 from rejoinder.adapt.voice.model import HOP, N_CHANNELS, VoiceModel
-from rejoinder.adapt.voice.source_filter import N_KNOTS, SourceFilterDecoder
+from rejoinder.adapt.voice.source_filter import N_KNOTS, SourceFilterDecoder, restarts
 from rejoinder.errors import AdaptError
 from rejoinder.events import Samples
 from rejoinder.tts.vits import VitsSynthesizer
@@ -78,7 +78,8 @@ def test_a_voice_with_its_own_decoder_is_exported_whole(
     changed = VoiceModel()
     changed.load_state_dict(donor.model.state_dict())
     changed.dec = decoder = SourceFilterDecoder()
-    loud_and_steep = 0.8 - torch.cat([torch.linspace(0.0, 1.2, N_KNOTS), torch.zeros(N_KNOTS)])  # as speech is
+    # As speech is, and about as often with noise as with pulses.
+    loud_and_steep = 0.8 - torch.cat([torch.linspace(0.0, 1.2, N_KNOTS), torch.full((N_KNOTS,), 0.11)])
     decoder.load_state_dict({**decoder.state_dict(), "timbre.filters.bias": loud_and_steep})
     path = export(changed.eval(), donor.folder, tmp_path, name="anna", changes={})
     assert not [one.name for one in onnx.load(str(path)).graph.initializer if one.name.startswith("dec.")]
@@ -92,6 +93,8 @@ def test_a_voice_with_its_own_decoder_is_exported_whole(
     n_frames = len(made.samples) // HOP
     draws: object = Drawn(rhythm.ravel(), latent[:, :n_frames].ravel(), hiss)
     spoken = VitsSynthesizer.load(tmp_path).speak(ids, rng=draws)  # type: ignore[arg-type]
+    anew = restarts(decoder.filters_of(made.z[None])[1])
+    assert 2 < int(anew[:, 1:].sum()) < n_frames / 4
     assert len(spoken) == len(made.samples)
     assert made.samples.abs().max() > 0.1
     assert np.abs(spoken - made.samples.numpy()).max() < 1e-4

@@ -1,6 +1,7 @@
 """Pulses and noise through filters: known pitches and spectra, nothing lost on the way, and gradients to learn by."""
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -9,7 +10,16 @@ from torch import Tensor
 
 from rejoinder.adapt.voice.measure import pitch
 from rejoinder.adapt.voice.model import HOP, N_CHANNELS, SAMPLE_RATE
-from rejoinder.adapt.voice.source_filter import N_KNOTS, SourceFilterDecoder, Timbre, matrices, pulses, restarts, speak
+from rejoinder.adapt.voice.source_filter import (
+    N_BLOCKS,
+    N_KNOTS,
+    N_LONGEST_VOICED,
+    SourceFilterDecoder,
+    matrices,
+    pulses,
+    restarts,
+    speak,
+)
 
 SILENT = -20.0
 
@@ -53,16 +63,24 @@ def test_pulses_begin_anew_where_the_noise_begins_to_drown_them() -> None:
         assert torch.allclose(train[first * HOP : last * HOP], pulses(hz)[0, : (last - first) * HOP], atol=1e-3)
 
 
-def test_another_timbre_gives_another_sound_and_a_new_one_none() -> None:
+def test_pulses_know_for_long_when_they_began_anew() -> None:
+    hz = torch.full((1, N_LONGEST_VOICED), 141.3)
+    anew = torch.zeros_like(hz, dtype=torch.bool)
+    anew[0, 1] = True
+    train = pulses(hz, anew)[0, HOP:]
+    assert torch.allclose(train[-HOP:], pulses(hz)[0, -2 * HOP : -HOP], atol=2e-3)
+
+
+def test_another_timbre_gives_other_filters() -> None:
     torch.manual_seed(0)
     decoder, z = SourceFilterDecoder(), torch.randn(1, N_CHANNELS, 20)
-    same, other = Timbre(), Timbre()
-    same.load_state_dict(decoder.timbre.state_dict())
-    own = decoder.filters_of(z)
-    assert torch.equal(decoder.filters_of(z, same)[1], own[1])
-    torch.nn.init.constant_(same.shifts, 0.5)
-    for timbre in (same, other):
-        assert not torch.allclose(decoder.filters_of(z, timbre)[1], own[1], atol=1e-2)
+    own = decoder.filters_of(z)[1]
+    assert torch.equal(decoder.filters_of(z, deepcopy(decoder.timbre))[1], own)
+    for place in range(N_BLOCKS + 1):
+        for name in ("scales", "shifts"):
+            other = deepcopy(decoder.timbre)
+            torch.nn.init.constant_(getattr(other, name)[place], 0.5)
+            assert not torch.allclose(decoder.filters_of(z, other)[1], own, atol=1e-4)
 
 
 def test_flat_filters_change_nothing() -> None:

@@ -16,17 +16,14 @@ from rejoinder.adapt.voice.donor import Donor, sayings
 from rejoinder.adapt.voice.losses import Discriminators, adversarial_losses
 from rejoinder.adapt.voice.model import HOP, VoiceModel
 from rejoinder.adapt.voice.recordings import Clip
-from rejoinder.adapt.voice.rehearsal import rehearsals
+from rejoinder.adapt.voice.replay import replays
 from rejoinder.adapt.voice.sound import Sound
 from rejoinder.adapt.voice.source_filter import SourceFilterDecoder
 from rejoinder.adapt.voice.training import (
-    N_EDGE,
-    N_FRAMES,
     Lesson,
     Schooling,
     SpeakerTraining,
     VoiceRecipe,
-    crops,
     learn_decoder,
     learn_rhythm,
     learn_sound,
@@ -76,7 +73,7 @@ def a_beginner(donor: Donor) -> VoiceModel:
 
 
 def texts(donor: Donor) -> list[tuple[int, ...]]:
-    """What is rehearsed."""
+    """What is replayed."""
     return [donor.phoneme_ids("Your order is ready."), donor.phoneme_ids("We close at six in the evening.")]
 
 
@@ -84,27 +81,16 @@ def lessons_of(donor: Donor, clips: Sequence[Clip]) -> list[Lesson]:
     return lessons(donor.model, clips, [Sound.of(clip.samples) for clip in clips])
 
 
-def test_the_edges_of_a_crop_are_compared_only_where_the_utterance_ends(clips: Sequence[Clip]) -> None:
-    sound = Sound.of(clips[0].samples)
-    last = sound.n_frames - N_FRAMES
-    batch = crops([sound] * 3, [0, last // 2, last])
-    compared = batch["compared"]
-    assert batch["samples"].shape == (3, N_FRAMES * HOP)
-    assert compared[:, N_EDGE:-N_EDGE].all()
-    assert compared[:, 0].tolist() == [True, False, False]
-    assert compared[:, -1].tolist() == [False, False, True]
-
-
 def test_the_sound_changes_with_its_loss_and_nothing_else(donor: Donor, clips: Sequence[Clip], tmp_path: Path) -> None:
     voice, before = a_beginner(donor), a_beginner(donor)
     learnt = lessons_of(donor, clips)
     assert all(int(lesson.durations.sum()) == clip.n_frames for lesson, clip in zip(learnt, clips, strict=True))
     training = SpeakerTraining(voice, adversarial=True)
-    schooling = Schooling(learnt, rehearsals(before, texts(donor), n_least_frames=N_FRAMES), 7_000.0, 10.0)
+    schooling = Schooling(learnt, replays(before, texts(donor)), 7_000.0, 10.0)
     result = learn_sound(training, schooling, options=OPTIONS, folder=tmp_path)
     assert result.losses[-1] < result.losses[0]
     assert isinstance(voice.dec, SourceFilterDecoder)
-    assert not torch.equal(training.donor.filters.weight, voice.dec.timbre.filters.weight)
+    assert not torch.equal(training.donor_timbre.filters.weight, voice.dec.timbre.filters.weight)
     assert changed(before, voice) == {"dec", "flow", "enc_p"}
     encoder = {name for name, weight in voice.enc_p.named_parameters() if weight.requires_grad}
     assert encoder == {"proj.weight", "proj.bias"}
@@ -118,7 +104,10 @@ def test_the_rhythm_comes_nearer_to_the_speaker_s(donor: Donor, clips: Sequence[
     assert changed(donor.model, voice) == {"dp"}
 
 
-def test_an_interrupted_training_goes_on_where_it_was(donor: Donor, clips: Sequence[Clip], tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop_at", [3, 7, 9])  # of the first training of the sound, the second, and the rhythm
+def test_an_interrupted_training_goes_on_where_it_was(
+    stop_at: int, donor: Donor, clips: Sequence[Clip], tmp_path: Path
+) -> None:
     recipe = VoiceRecipe(batch_size=1, n_first_epochs=2, n_epochs=2)
 
     def learnt(folder: Path, stop_at: int | None) -> dict[str, Tensor]:
@@ -136,13 +125,23 @@ def test_an_interrupted_training_goes_on_where_it_was(donor: Donor, clips: Seque
 
     whole = learnt(tmp_path / "whole", None)
     with pytest.raises(KeyboardInterrupt):
-        learnt(tmp_path / "cut", 3)
+        learnt(tmp_path / "cut", stop_at)
     resumed = learnt(tmp_path / "cut", None)
     assert all(torch.allclose(whole[name], resumed[name], atol=1e-6) for name in whole)
 
 
+def test_flow_and_prior_are_changed_at_their_own_rate(donor: Donor, clips: Sequence[Clip], tmp_path: Path) -> None:
+    voice, before = a_beginner(donor), a_beginner(donor)
+    schooling = Schooling(lessons_of(donor, clips), replays(before, texts(donor)), 7_000.0, 10.0)
+    options = VoiceRecipe(batch_size=3, flow_rate=0.0).of_sound(1)
+    learn_sound(SpeakerTraining(voice, adversarial=False), schooling, options=options, folder=tmp_path)
+    assert changed(before, voice) == {"dec"}
+
+
 def test_what_speakers_share_goes_back_to_the_donor_s(donor: Donor, clips: Sequence[Clip], tmp_path: Path) -> None:
-    recipe = VoiceRecipe(batch_size=1, n_first_epochs=1, n_epochs=1, n_rhythm_epochs=1, rhythm_rate=1e-12, back=1.0)
+    recipe = VoiceRecipe(
+        batch_size=1, n_first_epochs=1, n_epochs=1, n_rhythm_epochs=1, rhythm_rate=1e-12, donor_share=1.0
+    )
     voice, before = a_beginner(donor), a_beginner(donor).state_dict()
     learn_voice(voice, clips[:1], texts(donor), highest_hz=7_000.0, recipe=recipe, folder=tmp_path)
     moved = {name for name, now in voice.state_dict().items() if not torch.allclose(now, before[name], atol=1e-6)}

@@ -28,8 +28,8 @@ from rejoinder.progress import Progress
 HELD_OUT_SHARE = 0.1
 """Of the recordings, by time: never trained on, the speaker that the voice is compared with."""
 
-N_REHEARSED = 400
-"""Everyday sentences that the donor's decoder rehearses."""
+N_REPLAYED = 400
+"""Everyday sentences of the donor's that are replayed."""
 
 LEAST_CONSENT = 10
 """Characters: who agreed, to what, when. A "yes" is no record."""
@@ -137,7 +137,7 @@ def _learn(
     """Learn the voice of `clips` from the donor's, and write it."""
     voice = deepcopy(donor.model)
     voice.dec = donor.decoder(device=recipe.device, progress=progress)
-    texts = [donor.phoneme_ids(text) for text in practice_sentences(N_REHEARSED)]
+    texts = [donor.phoneme_ids(text) for text in practice_sentences(N_REPLAYED)]
     learn_voice(voice, clips, texts, highest_hz=highest_hz, recipe=recipe, folder=folder, progress=progress)
     target = folder / "voice"
     inference = {"noise_scale": recipe.noise, "length_scale": 1.0, "noise_w": recipe.noise_w}

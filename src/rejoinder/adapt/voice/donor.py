@@ -17,11 +17,12 @@ from rejoinder import models
 from rejoinder.acoustics import speech_rms
 from rejoinder.adapt.carriers import general_sentences
 from rejoinder.adapt.trainer import TrainingOptions
+from rejoinder.adapt.voice.crops import N_FRAMES
 from rejoinder.adapt.voice.model import VoiceModel
 from rejoinder.adapt.voice.sound import Sound
 from rejoinder.adapt.voice.source_filter import SourceFilterDecoder
 from rejoinder.adapt.voice.texts import practice_sentences
-from rejoinder.adapt.voice.training import N_FRAMES, Saying, learn_decoder
+from rejoinder.adapt.voice.training import Saying, learn_decoder
 from rejoinder.progress import Progress, silent
 from rejoinder.tts.ipa import Alphabet
 from rejoinder.tts.phonemizer import Phonemizer
@@ -112,7 +113,7 @@ def sayings(voice: VoiceModel, texts: list[tuple[int, ...]], progress: Progress 
     said = []
     for n, ids in enumerate(texts):
         made = voice.speak(torch.tensor(ids), noise=float(rng.uniform(0.2, 0.8)), length=rng.uniform(0.9, 1.5))
-        if made.z.shape[1] > N_FRAMES:
+        if made.z.shape[1] >= N_FRAMES:
             said.append(Saying(Sound.of(made.samples.numpy()), made.z))
         progress("speaking as the donor", n + 1, len(texts))
     return said

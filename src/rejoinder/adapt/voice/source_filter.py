@@ -28,9 +28,10 @@ N_KNOTS = 80
 N_SEGMENT = 2 * HOP
 """Samples that are filtered at once; what is left of `N_FFT` is room for the filter's response."""
 
-N_LONGEST_VOICED = 512
-"""Frames after which pulses no longer know when they began: 6 s without a voiceless sound."""
+N_LONGEST_VOICED = 2048
+"""Frames after which pulses no longer know when they began: 24 s without a voiceless sound, which nobody says."""
 
+_DROWNED = 4.0  # times the pulses' power, summed over the knots: 6 dB
 _HIGHEST_HZ = 0.49 * SAMPLE_RATE  # of the pulses' harmonics
 _QUIET = -5.0  # log magnitude that it starts from
 _LOUDEST = 6.0
@@ -70,7 +71,7 @@ class Timbre(nn.Module):
             nn.init.normal_(layer.weight, std=0.01)
 
     def colour(self, x: Tensor, place: int) -> Tensor:
-        """The channels before block `place`."""
+        """The channels before block `place`; `N_BLOCKS` is after the last one."""
         return x * (1 + self.scales[place]) + self.shifts[place]
 
 
@@ -95,7 +96,7 @@ class SourceFilterDecoder(nn.Module):
         Of these the first half are of the pulses' filter, the others of the noise's. `timbre` is that of another
         speaker than its own.
         """
-        timbre = timbre or self.timbre
+        timbre = self.timbre if timbre is None else timbre
         x = self.pre(z)
         for n, block in enumerate(self.blocks):
             x = block(timbre.colour(x, n))
@@ -105,17 +106,17 @@ class SourceFilterDecoder(nn.Module):
 
 
 def restarts(knots: Tensor) -> Tensor:
-    """Where the noise begins to be louder than the pulses, (n_batch, n_frames): nobody hears that these begin anew."""
+    """Where noise begins to drown the pulses, (n_batch, n_frames): nobody hears that these begin anew."""
     of_pulses, of_noise = (2 * knots).exp().chunk(2, 1)
-    voiceless: Tensor = of_noise.sum(1) > of_pulses.sum(1)
-    return voiceless & ~functional.pad(voiceless, (1, 0))[:, :-1]
+    excess: Tensor = of_noise.sum(1) - _DROWNED * of_pulses.sum(1)
+    return (excess > 0) & (functional.pad(excess, (1, 0), value=-1.0)[:, :-1] <= 0)
 
 
 def speak(hz: Tensor, knots: Tensor, anew: Tensor | None = None) -> Tensor:
     """Pulses at `hz` (n_batch, n_frames) and noise, each through its filters, to (n_batch, n_frames * HOP).
 
     `knots` (n_batch, 2 * N_KNOTS, n_frames) are the filters' log magnitudes. Each frame's hold in the middle of its
-    samples, and fade into the next one's. For `anew` see `pulses`.
+    samples, and fade into the next one's. For `anew` see `pulses`; training compares spectra, which do not hear it.
     """
     voiced = pulses(hz, anew)
     sources = torch.stack([voiced, torch.randn_like(voiced)], 1)  # (n_batch, 2, n_samples)

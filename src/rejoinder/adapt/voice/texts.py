@@ -1,6 +1,7 @@
 """Everyday sentences that voices say: some to be measured by, others to learn from, and none for both."""
 
 from rejoinder.adapt.carriers import general_sentences
+from rejoinder.text import normalize
 
 N_MEASURED = 100
 
@@ -12,5 +13,5 @@ def measured_sentences() -> tuple[str, ...]:
 
 def practice_sentences(n: int) -> tuple[str, ...]:
     """`n` others, for a donor to say."""
-    measured = set(measured_sentences())
-    return tuple(text for text in general_sentences(n + N_MEASURED, seed=1) if text not in measured)[:n]
+    measured = set(map(normalize, measured_sentences()))
+    return tuple(text for text in general_sentences(n + N_MEASURED, seed=1) if normalize(text) not in measured)[:n]
