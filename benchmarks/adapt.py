@@ -63,7 +63,7 @@ def main() -> None:
                 "minutes": round((time.monotonic() - started) / 60, 1),
                 "cpu_minutes": round((time.process_time() - started_cpu) / 60, 1),  # what other work does not lengthen
             }
-            arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+            arguments.out.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     show(results)
     print(f"written to {arguments.out}")
 
