@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -171,16 +171,38 @@ class Decoder(nn.Module):
         return torch.tanh(self.conv_post(functional.leaky_relu(x, 0.01)))[:, 0]
 
 
+class Manner(TypedDict, total=False):
+    """How an utterance is spoken."""
+
+    noise: float
+    """How much of the latent's noise; 0.667 unless given."""
+    noise_w: float
+    """How much of the durations' noise; 0.8 unless given."""
+    length: float
+    """What the durations are multiplied by; 1 unless given."""
+    drawn: tuple[Tensor, Tensor]
+    """The noise of the durations (2, n_ids) and of the latent (N_CHANNELS, n_frames or more), else drawn from torch's
+    own generator."""
+
+
 @dataclass(frozen=True, slots=True)
-class Rendering:
+class Latents:
+    """One utterance before it sounds."""
+
+    hidden: Tensor
+    """The text encoder's states, (N_CHANNELS, n_ids)."""
+    durations: Tensor
+    """Frames of each phoneme id, (n_ids,)."""
+    z: Tensor
+    """(N_CHANNELS, n_frames)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering(Latents):
     """One utterance as the model speaks it, and what lay underneath."""
 
     samples: Tensor
     """(n_samples,) at `SAMPLE_RATE`."""
-    z: Tensor
-    """(N_CHANNELS, n_frames)."""
-    durations: Tensor
-    """Frames of each phoneme id, (n_ids,)."""
 
 
 class VoiceModel(nn.Module):
@@ -218,30 +240,24 @@ class VoiceModel(nn.Module):
         return model.eval()
 
     @torch.no_grad()
-    def speak(
-        self,
-        ids: Tensor,
-        *,
-        noise: float = 0.667,
-        length: float = 1.0,
-        noise_w: float = 0.8,
-        durations: Tensor | None = None,
-        drawn: tuple[Tensor, Tensor] | None = None,
-    ) -> Rendering:
-        """Speak phoneme ids (n_ids,), as the exported graph does.
-
-        `durations` (n_ids,) in frames replaces the predicted ones. `drawn` is the noise of the durations (2, n_ids) and
-        of the latent (N_CHANNELS, n_frames or more), else drawn from torch's own generator.
-        """
+    def latents(self, ids: Tensor, **manner: Unpack[Manner]) -> Latents:
+        """What the decoder is given for phoneme ids (n_ids,)."""
+        drawn = manner.get("drawn")
         hidden = self.enc_p(ids[None])
-        if durations is None:
-            draw = drawn[0] if drawn else torch.randn(2, len(ids), device=ids.device)
-            durations = torch.ceil(self.dp(hidden, draw[None] * noise_w).exp() * length)[0].long()
+        draw = drawn[0] if drawn else torch.randn(2, len(ids), device=ids.device)
+        logs = self.dp(hidden, draw[None] * manner.get("noise_w", 0.8))
+        durations = torch.ceil(logs.exp() * manner.get("length", 1.0))[0].long()
         n_frames = int(durations.sum())
         mean, log_deviation = (part.repeat_interleave(durations, 2) for part in self.enc_p.prior(hidden))
         draw = drawn[1][:, :n_frames] if drawn else torch.randn(N_CHANNELS, n_frames, device=ids.device)
-        z = self.flow.inverse(mean + draw[None] * log_deviation.exp() * noise)
-        return Rendering(self.dec(z)[0], z[0], durations)
+        z = self.flow.inverse(mean + draw[None] * log_deviation.exp() * manner.get("noise", 0.667))
+        return Latents(hidden[0], durations, z[0])
+
+    @torch.no_grad()
+    def speak(self, ids: Tensor, **manner: Unpack[Manner]) -> Rendering:
+        """Speak phoneme ids (n_ids,), as the exported graph does."""
+        made = self.latents(ids, **manner)
+        return Rendering(made.hidden, made.durations, made.z, self.dec(made.z[None])[0])
 
 
 def is_exponential(stored: str) -> bool:

@@ -57,10 +57,10 @@ def replays(donor: VoiceModel, texts: Sequence[Sequence[int]], progress: Progres
     made = []
     for n, ids in enumerate(texts):
         torch.manual_seed(n)
-        said = donor.speak(torch.tensor(ids), noise=0.0, noise_w=_RHYTHM_NOISE, length=_LENGTH)
+        said = donor.latents(torch.tensor(ids), noise=0.0, noise_w=_RHYTHM_NOISE, length=_LENGTH)
         if said.z.shape[1] >= N_FRAMES:
             octaves, knots = donor.dec.filters_of(said.z[None])
-            made.append(Replay(donor.enc_p(torch.tensor(ids)[None])[0], said.durations, octaves[0], knots[0]))
+            made.append(Replay(said.hidden, said.durations, octaves[0], knots[0]))
         progress("listening to the donor", n + 1, len(texts))
     if not made:
         raise AdaptError(f"none of {len(texts)} sentences to replay lasts {N_FRAMES} frames; give longer ones")

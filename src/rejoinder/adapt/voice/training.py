@@ -234,7 +234,7 @@ def lessons(
         said = voice.speak(ids, noise=0.0, noise_w=0.0, length=pace)
         pace = float(np.clip(pace * (clip.n_frames / len(said.samples) * HOP) ** 0.1, 0.5, 2.0))
         durations = match(Sound.of(said.samples.numpy()), said.durations.numpy(), sound)
-        made.append(Lesson(sound, voice.enc_p(ids[None])[0], torch.from_numpy(durations)))
+        made.append(Lesson(sound, said.hidden, torch.from_numpy(durations)))
         progress("aligning recordings", n + 1, len(clips))
     return made
 
